@@ -1,0 +1,27 @@
+"""The command line: `main` runs the Typer app and turns errors into two lines."""
+
+from __future__ import annotations
+
+import sys
+
+from ..errors import FuncsnoopError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line, and exit with its status."""
+    from .app import app
+
+    try:
+        app(prog_name="funcsnoop")
+    except FuncsnoopError as error:
+        sys.stderr.write(f"funcsnoop: {error.message}\n  {error.hint}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nfuncsnoop: interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone, as with `| head`. Nothing is left to say, to nobody.
+        sys.stderr.close()
+        sys.exit(141)

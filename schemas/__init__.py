@@ -1,0 +1,20 @@
+"""Every table that funcsnoop writes or prints, and the metadata of a trace."""
+
+from .calls import CALLS, STATUS
+from .events import EVENTS, MAX_ARGS
+from .metadata import FORMAT_VERSION, METADATA_KEY, TraceMetadata
+from .reports import ARGS, CALLGRAPH, LATENCY, THREADS
+
+__all__ = [
+    "ARGS",
+    "CALLGRAPH",
+    "CALLS",
+    "EVENTS",
+    "FORMAT_VERSION",
+    "LATENCY",
+    "MAX_ARGS",
+    "METADATA_KEY",
+    "STATUS",
+    "THREADS",
+    "TraceMetadata",
+]

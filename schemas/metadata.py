@@ -1,0 +1,104 @@
+"""The metadata of a trace: JSON under the key `funcsnoop` of the Parquet file's footer.
+
+Addresses, sizes and counts are integers, times are integers in nanoseconds. Every key is always
+present; what is not known is null.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypedDict
+
+METADATA_KEY: Final = b"funcsnoop"
+
+#: Readers refuse a newer format; a change that an older reader would misread raises it.
+FORMAT_VERSION: Final = 1
+
+ExitStrategy = Literal["return", "none"]
+
+
+class ClockSnapshot(TypedDict):
+    """The three clocks read together, so that event times convert to wall-clock time."""
+
+    monotonic_ns: int
+    boottime_ns: int
+    realtime_ns: int
+
+
+class ProcessInfo(TypedDict):
+    tgid: int
+    root_tgid: int | None  # as the root pid namespace numbers it, where that differs
+    start_ns: int | None  # CLOCK_BOOTTIME; with tgid it identifies the process
+    command: list[str]
+    executable: str | None
+    end_ns: int | None  # CLOCK_MONOTONIC, null while it ran on
+
+
+class ThreadInfo(TypedDict):
+    pid: int
+    tgid: int
+    name: str | None
+    end_ns: int | None  # CLOCK_MONOTONIC, null while it ran on
+
+
+class FunctionInfo(TypedDict):
+    cookie: int
+    symbol: str  # as in the ELF file
+    demangled: str  # equal to symbol where nothing is mangled
+    module: str  # path, as the traced process sees it
+    build_id: str | None  # hex
+    address: int  # virtual address in the file
+    offset: int  # file offset of the function
+    size: int  # bytes; 0 where unknown
+    aliases: list[str]  # other symbols at this address
+    site: int  # file offset of the probe
+    exit: ExitStrategy
+    exit_reason: str
+
+
+class SkippedFunction(TypedDict):
+    symbol: str
+    module: str
+    reason: str
+
+
+class LossWindow(TypedDict):
+    """Events were lost between these two times (CLOCK_MONOTONIC, inclusive)."""
+
+    start_ns: int
+    end_ns: int
+    events: int
+
+
+class Counts(TypedDict):
+    """produced == recorded + sum(lost.values()) + after_limit, always."""
+
+    produced: int  # times a probe fired in a traced process
+    recorded: int  # rows in the file
+    lost: dict[str, int]  # by cause: "buffer"
+    after_limit: int  # cut off by --max-events
+
+
+class TraceMetadata(TypedDict):
+    format_version: int
+    tool_version: str
+    host: str
+    kernel: str
+    architecture: str
+    boot_id: str
+    command_line: list[str]  # of the recorder
+    command: list[str] | None  # what was launched
+    exit_status: int | None  # of what was launched: 128+N for signal N
+    attach: str  # session, multi or perf
+    layout: str  # lean or full
+    args: int  # how many argument registers were recorded
+    ring_bytes: int
+    started: ClockSnapshot
+    ended: ClockSnapshot
+    end_reason: str  # command-exit, target-exit, duration, max-events, interrupt
+    processes: list[ProcessInfo]
+    threads: list[ThreadInfo]
+    functions: list[FunctionInfo]
+    skipped: list[SkippedFunction]
+    notices: list[str]
+    counts: Counts
+    loss_windows: list[LossWindow]

@@ -1,0 +1,115 @@
+"""The tables that `analyze` prints, in machine formats exactly these columns."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+from .fields import column
+
+#: Holds every value of every argument cast, from i64's least to u64's greatest.
+VALUE: Final = pa.decimal128(20, 0)
+
+
+def _times(*names_and_descriptions: tuple[str, str]) -> list[pa.Field]:
+    return [
+        column(name, pa.int64(), description, unit="ns", nullable=True)
+        for name, description in names_and_descriptions
+    ]
+
+
+_LEFT_OUT: Final = [
+    column("open", pa.uint64(), "calls that were running when the recording began or ended"),
+    column("unwound", pa.uint64(), "calls left without a return"),
+    column("lost", pa.uint64(), "calls one side of which was, or may have been, lost"),
+]
+
+LATENCY: Final = pa.schema(
+    [
+        column("function", pa.string(), "function, demangled"),
+        column("module", pa.string(), "file name of the ELF file"),
+        column("calls", pa.uint64(), "calls seen, whatever their status"),
+        *_times(
+            ("total_ns", "time inside the function: complete calls, of nested ones only the outermost"),
+            ("self_ns", "time inside the function but not inside recorded callees"),
+        ),
+        column("mean_ns", pa.float64(), "mean duration of complete calls, nested ones too", unit="ns", nullable=True),
+        column("stddev_ns", pa.float64(), "population standard deviation of the durations", unit="ns", nullable=True),
+        *_times(
+            ("min_ns", "shortest complete call"),
+            *(
+                (f"p{digits}_ns", f"{percent} percentile of the durations, by nearest rank")
+                for digits, percent in (
+                    ("50", "50th"), ("90", "90th"), ("95", "95th"), ("99", "99th"), ("999", "99.9th"),
+                )
+            ),
+            ("max_ns", "longest complete call"),
+        ),
+        *_LEFT_OUT,
+    ]
+)
+
+CALLGRAPH: Final = pa.schema(
+    [
+        column("caller", pa.string(), "calling function, demangled; null at a root", nullable=True),
+        column("caller_module", pa.string(), "file name of its ELF file", nullable=True),
+        column("callee", pa.string(), "called function, demangled"),
+        column("callee_module", pa.string(), "file name of its ELF file"),
+        column("calls", pa.uint64(), "calls over this edge, whatever their status"),
+        *_times(
+            ("total_ns", "time inside the callee when called so: of nested calls over the same edge only the outermost"),
+            ("self_ns", "time inside the callee but not inside its recorded callees"),
+        ),
+    ]
+)
+
+ARGS: Final = pa.schema(
+    [
+        column("function", pa.string(), "function, demangled"),
+        column("arg", pa.string(), "`arg0` … `arg5`, or `ret_val`"),
+        column("count", pa.uint64(), "calls with a value"),
+        column("nulls", pa.uint64(), "calls without one"),
+        column("distinct", pa.uint64(), "number of different values"),
+        column("min", VALUE, "least value", nullable=True),
+        column("p50", VALUE, "median value, by nearest rank", nullable=True),
+        column("max", VALUE, "greatest value", nullable=True),
+        column("mean", pa.float64(), "mean value", nullable=True),
+        column(
+            "top",
+            pa.list_(pa.struct([("value", VALUE), ("count", pa.uint64())])),
+            "the most frequent values, most frequent first",
+        ),
+        column(
+            "groups",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("low", VALUE),
+                        ("high", VALUE),
+                        ("calls", pa.uint64()),
+                        ("p50_ns", pa.int64()),
+                        ("p99_ns", pa.int64()),
+                    ]
+                )
+            ),
+            "latency of the complete calls whose value lies from low to high, both included: one group "
+            "per value where the values are few, one per power of two where they are many",
+        ),
+    ]
+)
+
+THREADS: Final = pa.schema(
+    [
+        column("tgid", pa.uint32(), "process id"),
+        column("pid", pa.uint32(), "thread id"),
+        column("thread_name", pa.string(), "the thread's name when it was last seen", nullable=True),
+        column("events", pa.uint64(), "events recorded"),
+        column("calls", pa.uint64(), "calls seen, whatever their status"),
+        *_times(
+            ("first_ns", "first event, CLOCK_MONOTONIC"),
+            ("last_ns", "last event, CLOCK_MONOTONIC"),
+            ("busy_ns", "time inside recorded functions: the sum of complete root calls"),
+        ),
+    ]
+)
