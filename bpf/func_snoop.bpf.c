@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * One event for each entry to, and each exit from, a traced function.
+ *
+ * The functions share these programs: the attach cookie of a probe tells which function it stands
+ * for. Compiled by bcc when a recording starts. The registers (REG_*, FRAME_AT_RETURN) come from
+ * bpf/arch.py, which is the one place that knows the architecture; sizes have defaults here and
+ * are set with -D to what a recording needs. The records are read as NumPy arrays by
+ * bpf/layout.py, which must agree with the structs below.
+ */
+#include <uapi/linux/ptrace.h>
+#include <asm/page.h>
+
+/* Processes that can be followed at once. */
+#ifndef MAX_PROCS
+#define MAX_PROCS 3
+#endif
+/* Functions that can be traced at once. */
+#ifndef MAX_FUNCS
+#define MAX_FUNCS 1024
+#endif
+/* The ring buffer: a power of two, and a multiple of the page size. */
+#ifndef RINGBUF_BYTES
+#define RINGBUF_BYTES (256 * 1024)
+#endif
+/* With the terminating NUL. */
+#ifndef FUNC_NAME_LEN
+#define FUNC_NAME_LEN 64
+#endif
+/* Argument registers to record, 0 to 6. */
+#ifndef MAX_ARGS
+#define MAX_ARGS 6
+#endif
+/*
+ * EVENT_NAME      copy the function's name into each event (layout "full"; without it, "lean")
+ * ALL_PROCESSES   no process filter
+ * PIDNS_DEV, PIDNS_INO
+ *                 the recorder's pid namespace, where it is not the root one: ids are filtered and
+ *                 reported as they are there
+ */
+
+/*
+ * Helpers by number (include/uapi/linux/bpf.h), since each version of bcc declares another set.
+ */
+static u64 (*snoop_ktime_get_ns)(void) = (void *)5;
+static u64 (*snoop_get_current_pid_tgid)(void) = (void *)14;
+static u64 (*snoop_get_func_ip)(void *ctx) = (void *)173;
+static u64 (*snoop_get_attach_cookie)(void *ctx) = (void *)174;
+
+/* Left to a timed poll by the reader: a wake-up costs more than the rest of this program. */
+#define SNOOP_NO_WAKEUP 1
+
+enum event_type {
+	EVENT_ENTRY,
+	EVENT_EXIT,
+};
+
+struct func_trace_event {
+	enum event_type type;
+	u64 cookie;
+	u32 pid;
+	u32 tgid;
+	u64 timestamp; /* CLOCK_MONOTONIC, ns */
+#ifdef EVENT_NAME
+	char name[FUNC_NAME_LEN];
+#endif
+	u64 args[MAX_ARGS]; /* entries only */
+	u64 ret_val;	    /* exits only */
+	u64 frame;	    /* stack pointer at the function's entry: equal at both sides of a call */
+};
+
+/* produced == lost + what the ring took, on each CPU. */
+struct snoop_counts {
+	u64 produced;
+	u64 lost;
+};
+
+struct func_name {
+	char text[FUNC_NAME_LEN];
+};
+
+/* Followed processes: tgid as the recorder sees it -> tgid in the root pid namespace, once known. */
+BPF_HASH(snoop_proc, u32, u32, MAX_PROCS);
+BPF_HASH(func_names, u64, struct func_name, MAX_FUNCS);
+BPF_PERCPU_ARRAY(counts, struct snoop_counts, 1);
+BPF_RINGBUF_OUTPUT(events, RINGBUF_BYTES / PAGE_SIZE);
+
+#ifdef PIDNS_INO
+struct snoop_pidns_info {
+	u32 pid;
+	u32 tgid;
+};
+static long (*snoop_get_ns_current_pid_tgid)(u64 dev, u64 ino, void *info, u32 size) = (void *)120;
+#endif
+
+/* The ids of the current thread as the recorder sees them; false where it cannot see the thread. */
+static __always_inline bool current_ids(u32 *pid, u32 *tgid)
+{
+#ifdef PIDNS_INO
+	struct snoop_pidns_info info = {};
+
+	if (snoop_get_ns_current_pid_tgid(PIDNS_DEV, PIDNS_INO, &info, sizeof(info)))
+		return false;
+	*pid = info.pid;
+	*tgid = info.tgid;
+#else
+	u64 ids = snoop_get_current_pid_tgid();
+
+	*pid = (u32)ids;
+	*tgid = ids >> 32;
+#endif
+	return true;
+}
+
+static __always_inline bool is_followed(u32 tgid)
+{
+#ifdef ALL_PROCESSES
+	return true;
+#else
+	u32 *root_tgid = snoop_proc.lookup(&tgid);
+
+	if (!root_tgid)
+		return false;
+	if (!*root_tgid)
+		*root_tgid = snoop_get_current_pid_tgid() >> 32;
+	return true;
+#endif
+}
+
+/* Send one event. False where the process is not followed. */
+static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type)
+{
+	/* The clock is read last on the way in and first on the way out: what this program costs
+	 * stays outside of the call that it measures. */
+	u64 now = type == EVENT_EXIT ? snoop_ktime_get_ns() : 0;
+	u64 cookie = snoop_get_attach_cookie(ctx);
+	struct func_trace_event *event;
+	struct snoop_counts *count;
+	u32 pid, tgid;
+	int zero = 0;
+
+	if (!current_ids(&pid, &tgid) || !is_followed(tgid))
+		return false;
+	count = counts.lookup(&zero);
+	if (!count)
+		return true;
+	count->produced++;
+	event = events.ringbuf_reserve(sizeof(struct func_trace_event));
+	if (!event) {
+		count->lost++;
+		return true;
+	}
+	event->type = type;
+	event->cookie = cookie;
+	event->pid = pid;
+	event->tgid = tgid;
+#ifdef EVENT_NAME
+	struct func_name *name = func_names.lookup(&cookie);
+
+	if (name)
+		__builtin_memcpy(event->name, name->text, sizeof(event->name));
+	else
+		__builtin_memset(event->name, 0, sizeof(event->name));
+#endif
+	if (type == EVENT_EXIT) {
+		event->ret_val = ctx->REG_RETURN;
+		event->frame = ctx->REG_SP - FRAME_AT_RETURN;
+		event->timestamp = now;
+	} else {
+#if MAX_ARGS > 0
+		event->args[0] = ctx->REG_ARG0;
+#endif
+#if MAX_ARGS > 1
+		event->args[1] = ctx->REG_ARG1;
+#endif
+#if MAX_ARGS > 2
+		event->args[2] = ctx->REG_ARG2;
+#endif
+#if MAX_ARGS > 3
+		event->args[3] = ctx->REG_ARG3;
+#endif
+#if MAX_ARGS > 4
+		event->args[4] = ctx->REG_ARG4;
+#endif
+#if MAX_ARGS > 5
+		event->args[5] = ctx->REG_ARG5;
+#endif
+		event->frame = ctx->REG_SP;
+		event->timestamp = snoop_ktime_get_ns();
+	}
+	events.ringbuf_submit(event, SNOOP_NO_WAKEUP);
+	return true;
+}
+
+int generic_entry(struct pt_regs *ctx)
+{
+	snoop(ctx, EVENT_ENTRY);
+	return 0;
+}
+
+int generic_exit(struct pt_regs *ctx)
+{
+	snoop(ctx, EVENT_EXIT);
+	return 0;
+}
+
+/*
+ * Both sides of a session link (kernel 6.13). From the entry side, 1 tells the kernel to leave the
+ * return address of this call alone, as for any process that is not followed.
+ */
+int generic_session(struct pt_regs *ctx)
+{
+	if (snoop_get_func_ip(ctx) != ctx->REG_IP) {
+		snoop(ctx, EVENT_EXIT);
+		return 0;
+	}
+	return snoop(ctx, EVENT_ENTRY) ? 0 : 1;
+}

@@ -1,0 +1,38 @@
+"""The records of `func_snoop.bpf.c` as NumPy types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+ENTRY, EXIT = 0, 1
+
+#: FUNC_NAME_LEN: with the terminating NUL.
+NAME_BYTES = 64
+
+#: The kernel puts this before each record of a ring: length with two flag bits, and page offset.
+RING_HEADER = np.dtype([("length", "<u4"), ("page_offset", "<u4")])
+BUSY = 1 << 31
+DISCARDED = 1 << 30
+
+#: `struct snoop_counts`
+COUNTS = np.dtype([("produced", "<u8"), ("lost", "<u8")])
+
+
+def event_dtype(layout: str, arguments: int) -> np.dtype[Any]:
+    """`struct func_trace_event` for the layout `lean` or `full` and a number of argument registers."""
+    fields: list[tuple[Any, ...]] = [
+        ("type", "<u4"),
+        ("_padding", "<u4"),
+        ("cookie", "<u8"),
+        ("pid", "<u4"),
+        ("tgid", "<u4"),
+        ("timestamp", "<u8"),
+    ]
+    if layout == "full":
+        fields.append(("name", f"S{NAME_BYTES}"))
+    if arguments:
+        fields.append(("args", "<u8", (arguments,)))
+    fields += [("ret_val", "<u8"), ("frame", "<u8")]
+    return np.dtype(fields)

@@ -1,0 +1,183 @@
+"""Compile `func_snoop.bpf.c` through bcc, load its programs, fill and read its maps."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from ..errors import KernelError, PrivilegeError
+from . import syscall
+from .arch import host
+from .binding import load_bcc
+from .layout import COUNTS, NAME_BYTES, event_dtype
+from .ring import Ring
+
+SOURCE = Path(__file__).with_name("func_snoop.bpf.c")
+SHIM = Path(__file__).with_name("shim")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a recording needs of the kernel side; each is a macro of the C file."""
+
+    processes: int = 3
+    functions: int = 1024
+    ring_bytes: int = 256 * 1024
+    arguments: int = 6
+    layout: str = "lean"
+    all_processes: bool = False
+    #: Device and inode of the recorder's pid namespace, where it is not the root one.
+    pid_namespace: tuple[int, int] | None = None
+
+    def flags(self) -> list[str]:
+        flags = [
+            f"-DMAX_PROCS={max(1, self.processes)}",
+            f"-DMAX_FUNCS={max(1, self.functions)}",
+            f"-DRINGBUF_BYTES={self.ring_bytes}",
+            f"-DPAGE_SIZE={mmap.PAGESIZE}",
+            f"-DFUNC_NAME_LEN={NAME_BYTES}",
+            f"-DMAX_ARGS={self.arguments}",
+        ]
+        if self.layout == "full":
+            flags.append("-DEVENT_NAME")
+        if self.all_processes:
+            flags.append("-DALL_PROCESSES")
+        if self.pid_namespace:
+            device, inode = self.pid_namespace
+            flags += [f"-DPIDNS_DEV={device}ULL", f"-DPIDNS_INO={inode}ULL"]
+        return flags
+
+
+class Programs:
+    """The compiled C file: its maps exist, its programs are loaded when asked for.
+
+    Raises `KernelError` where bcc is missing or does not compile it, `PrivilegeError` where the
+    kernel lets this user load nothing.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+        self._loaded: dict[tuple[str, int], int] = {}
+        self._module = _compile(SOURCE.read_text(), sizes.flags())
+
+    def load(self, name: str, attach_type: int) -> int:
+        """File descriptor of the program `name`, loaded for `attach_type` (0 for perf events)."""
+        key = (name, attach_type)
+        if key not in self._loaded:
+            try:
+                self._loaded[key] = syscall.load_program(
+                    name, self._module.dump_func(name.encode()), attach_type
+                )
+            except syscall.VerifierError as error:
+                if error.errno == 1:
+                    raise PrivilegeError(
+                        "the kernel does not let this user load BPF programs",
+                        "Run as root, or give CAP_BPF and CAP_PERFMON.",
+                    ) from None
+                last = error.log.strip().splitlines()[-1:] or [os.strerror(error.errno or 0)]
+                raise KernelError(
+                    f"the kernel refuses the program {name}: {last[0]}",
+                    "Run `funcsnoop doctor` to see what this kernel can do.",
+                ) from None
+        return self._loaded[key]
+
+    def follow(self, tgid: int) -> None:
+        """Let events of this process (its id in the recorder's pid namespace) through."""
+        syscall.update_map(self._map("snoop_proc"), tgid.to_bytes(4, sys.byteorder), bytes(4))
+
+    def root_tgid(self, tgid: int) -> int | None:
+        """The process's id in the root pid namespace, once it has sent an event."""
+        value = syscall.lookup_map(self._map("snoop_proc"), tgid.to_bytes(4, sys.byteorder), 4)
+        return int.from_bytes(value, sys.byteorder) or None
+
+    def name_functions(self, names: Sequence[tuple[int, str]]) -> None:
+        """Fill `func_names` with (cookie, symbol), cut to what fits."""
+        descriptor = self._map("func_names")
+        for cookie, symbol in names:
+            text = symbol.encode(errors="replace")[: NAME_BYTES - 1].ljust(NAME_BYTES, b"\0")
+            syscall.update_map(descriptor, cookie.to_bytes(8, sys.byteorder), text)
+
+    def counts(self) -> tuple[int, int]:
+        """Events produced and lost so far, over all CPUs."""
+        raw = syscall.lookup_map(self._map("counts"), bytes(4), _possible_cpus() * COUNTS.itemsize)
+        table = np.frombuffer(raw, COUNTS)
+        return int(table["produced"].sum()), int(table["lost"].sum())
+
+    def ring(self) -> Ring:
+        """A view of the ring buffer; one at a time."""
+        return Ring(
+            self._map("events"), self.sizes.ring_bytes, event_dtype(self.sizes.layout, self.sizes.arguments)
+        )
+
+    def close(self) -> None:
+        """Unload; attached links keep what they use until they are closed."""
+        for descriptor in self._loaded.values():
+            os.close(descriptor)
+        self._loaded.clear()
+        self._module.cleanup()
+
+    def __enter__(self) -> Programs:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _map(self, name: str) -> int:
+        return int(self._module[name.encode()].map_fd)
+
+
+def _compile(text: str, flags: Sequence[str]) -> object:
+    """bcc's BPF object for the program `text`."""
+    bcc = load_bcc()
+    # bcc reads the kernel's headers from here; ours are the few that this program needs.
+    os.environ["BCC_KERNEL_SOURCE"] = str(SHIM)
+    with _stderr_to_file() as output:
+        try:
+            return bcc.BPF(text=text, cflags=[*host().defines(), *flags])
+        except Exception as error:
+            # bcc raises plain Exception; what it and clang have to say stands on stderr.
+            reason = str(error)
+    said = [line for line in output() if "error" in line.lower()] or output()[:1] or [reason]
+    if any("not permitted" in line for line in said):
+        raise PrivilegeError(
+            "the kernel does not let this user create BPF maps",
+            "Run as root, or give CAP_BPF and CAP_PERFMON.",
+        )
+    raise KernelError(
+        f"bcc {getattr(bcc, '__version__', '')} does not compile the BPF program: {said[0].strip()}",
+        "Run `funcsnoop doctor`; update bcc (0.18 or newer) if it is old.",
+    )
+
+
+@contextmanager
+def _stderr_to_file() -> Iterator[object]:
+    """Catch what a C library writes to file descriptor 2; yields a function that gives its lines."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        lines: list[str] = []
+        os.dup2(file.fileno(), 2)
+        try:
+            yield lambda: lines
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            file.seek(0)
+            lines += file.read().decode(errors="replace").splitlines()
+
+
+def _possible_cpus() -> int:
+    """How many values a per-CPU map has: the kernel's possible CPUs, as in `0-3`."""
+    highest = Path("/sys/devices/system/cpu/possible").read_text().strip().replace(",", "-").split("-")[-1]
+    return int(highest) + 1

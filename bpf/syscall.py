@@ -1,0 +1,275 @@
+"""`bpf(2)` and `perf_event_open(2)`, for what bcc has no call for: programs with an attach type and
+links with cookies.
+
+Structures and numbers are those of `include/uapi/linux/bpf.h` and `perf_event.h`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+
+from .arch import host
+
+MAP_CREATE = 0
+MAP_LOOKUP_ELEM = 1
+MAP_UPDATE_ELEM = 2
+PROG_LOAD = 5
+LINK_CREATE = 28
+
+MAP_TYPE_ARRAY = 2
+PROG_TYPE_KPROBE = 2
+
+# enum bpf_attach_type
+ATTACH_PERF_EVENT = 41
+ATTACH_UPROBE_MULTI = 48
+ATTACH_UPROBE_SESSION = 57
+
+UPROBE_MULTI_RETURN = 1
+
+_LOG_BYTES = 1 << 20
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+class _MapCreate(ctypes.Structure):
+    _fields_ = (
+        ("map_type", ctypes.c_uint32),
+        ("key_size", ctypes.c_uint32),
+        ("value_size", ctypes.c_uint32),
+        ("max_entries", ctypes.c_uint32),
+    )
+
+
+class _ProgLoad(ctypes.Structure):
+    _fields_ = (
+        ("prog_type", ctypes.c_uint32),
+        ("insn_cnt", ctypes.c_uint32),
+        ("insns", ctypes.c_uint64),
+        ("license", ctypes.c_uint64),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_buf", ctypes.c_uint64),
+        ("kern_version", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_name", ctypes.c_char * 16),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("expected_attach_type", ctypes.c_uint32),
+    )
+
+
+class _UprobeMulti(ctypes.Structure):
+    _fields_ = (
+        ("path", ctypes.c_uint64),
+        ("offsets", ctypes.c_uint64),
+        ("ref_ctr_offsets", ctypes.c_uint64),
+        ("cookies", ctypes.c_uint64),
+        ("cnt", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("pid", ctypes.c_uint32),
+        ("_padding", ctypes.c_uint32),
+    )
+
+
+class _LinkCreate(ctypes.Structure):
+    """`union bpf_attr`'s link_create, with the member of its union that is in use."""
+
+    class _Kind(ctypes.Union):
+        _fields_ = (("uprobe_multi", _UprobeMulti), ("perf_cookie", ctypes.c_uint64))
+
+    _fields_ = (
+        ("prog_fd", ctypes.c_uint32),
+        ("target_fd", ctypes.c_uint32),
+        ("attach_type", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("kind", _Kind),
+    )
+
+
+class _MapElem(ctypes.Structure):
+    _fields_ = (
+        ("map_fd", ctypes.c_uint32),
+        ("_padding", ctypes.c_uint32),
+        ("key", ctypes.c_uint64),
+        ("value", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+    )
+
+
+class _PerfEventAttr(ctypes.Structure):
+    """The first 72 bytes (PERF_ATTR_SIZE_VER1), which hold all that a uprobe needs."""
+
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("config", ctypes.c_uint64),
+        ("sample_period", ctypes.c_uint64),
+        ("sample_type", ctypes.c_uint64),
+        ("read_format", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+        ("wakeup_events", ctypes.c_uint32),
+        ("bp_type", ctypes.c_uint32),
+        ("uprobe_path", ctypes.c_uint64),
+        ("probe_offset", ctypes.c_uint64),
+    )
+
+
+def _raise_errno() -> None:
+    number = ctypes.get_errno()
+    raise OSError(number, os.strerror(number))
+
+
+def _bpf(command: int, attributes: ctypes.Structure) -> int:
+    result = int(
+        _libc.syscall(
+            ctypes.c_long(host().sys_bpf),
+            ctypes.c_long(command),
+            ctypes.byref(attributes),
+            ctypes.c_ulong(ctypes.sizeof(attributes)),
+        )
+    )
+    if result < 0:
+        _raise_errno()
+    return result
+
+
+class VerifierError(OSError):
+    """The kernel refused a program; `log` is the verifier's, empty where it said nothing."""
+
+    def __init__(self, number: int, log: str) -> None:
+        super().__init__(number, os.strerror(number))
+        self.log = log
+
+
+def load_program(name: str, instructions: bytes, attach_type: int) -> int:
+    """Load a program of type kprobe (which uprobes use); its file descriptor, close-on-exec.
+
+    Raises `VerifierError`.
+    """
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    license_name = ctypes.create_string_buffer(b"Dual MIT/GPL")
+    attributes = _ProgLoad(
+        prog_type=PROG_TYPE_KPROBE,
+        insn_cnt=len(instructions) // 8,
+        insns=ctypes.addressof(code),
+        license=ctypes.addressof(license_name),
+        prog_name=name.encode()[:15],
+        expected_attach_type=attach_type,
+    )
+    try:
+        return _bpf(PROG_LOAD, attributes)
+    except OSError:
+        # Once more, for the reason: a log buffer slows the verifier down.
+        log = ctypes.create_string_buffer(_LOG_BYTES)
+        attributes.log_level = 1
+        attributes.log_size = _LOG_BYTES
+        attributes.log_buf = ctypes.addressof(log)
+        try:
+            return _bpf(PROG_LOAD, attributes)
+        except OSError as error:
+            raise VerifierError(error.errno or 0, log.value.decode(errors="replace")) from None
+
+
+def link_uprobe_multi(
+    program: int,
+    attach_type: int,
+    path: str,
+    offsets: Sequence[int],
+    cookies: Sequence[int],
+    *,
+    pid: int = 0,
+    on_return: bool = False,
+) -> int:
+    """One link for all `offsets` (file offsets) of the ELF file `path`; its file descriptor.
+
+    With `pid`, only that process gets the breakpoints. Raises `OSError`.
+    """
+    path_bytes = ctypes.create_string_buffer(os.fsencode(path))
+    count = len(offsets)
+    offset_array = (ctypes.c_uint64 * count)(*offsets)
+    cookie_array = (ctypes.c_uint64 * count)(*cookies)
+    attributes = _LinkCreate(prog_fd=program, attach_type=attach_type)
+    attributes.kind.uprobe_multi = _UprobeMulti(
+        path=ctypes.addressof(path_bytes),
+        offsets=ctypes.addressof(offset_array),
+        cookies=ctypes.addressof(cookie_array),
+        cnt=count,
+        flags=UPROBE_MULTI_RETURN if on_return else 0,
+        pid=pid,
+    )
+    return _bpf(LINK_CREATE, attributes)
+
+
+def open_uprobe_event(
+    pmu_type: int, path: str, offset: int, *, pid: int = -1, return_bit: int | None = None
+) -> int:
+    """A perf event of the uprobe PMU; its file descriptor. Raises `OSError`.
+
+    `return_bit` is the bit of `config` that asks for a return probe. Without `pid` (-1) the probe
+    fires in every process.
+    """
+    path_bytes = ctypes.create_string_buffer(os.fsencode(path))
+    attributes = _PerfEventAttr(
+        type=pmu_type,
+        size=ctypes.sizeof(_PerfEventAttr),
+        config=0 if return_bit is None else 1 << return_bit,
+        sample_period=1,
+        wakeup_events=1,
+        uprobe_path=ctypes.addressof(path_bytes),
+        probe_offset=offset,
+    )
+    close_on_exec = 8
+    descriptor = int(
+        _libc.syscall(
+            ctypes.c_long(host().sys_perf_event_open),
+            ctypes.byref(attributes),
+            ctypes.c_long(pid),
+            ctypes.c_long(-1 if pid > 0 else 0),
+            ctypes.c_long(-1),
+            ctypes.c_ulong(close_on_exec),
+        )
+    )
+    if descriptor < 0:
+        _raise_errno()
+    return descriptor
+
+
+def link_perf_event(program: int, event: int, cookie: int) -> int:
+    """Run `program` with `cookie` when the perf event fires; the link's file descriptor."""
+    attributes = _LinkCreate(prog_fd=program, target_fd=event, attach_type=ATTACH_PERF_EVENT)
+    attributes.kind.perf_cookie = cookie
+    return _bpf(LINK_CREATE, attributes)
+
+
+def create_array(value_bytes: int) -> int:
+    """A BPF array of one zeroed value; its file descriptor. Raises `OSError`."""
+    return _bpf(
+        MAP_CREATE, _MapCreate(map_type=MAP_TYPE_ARRAY, key_size=4, value_size=value_bytes, max_entries=1)
+    )
+
+
+def update_map(descriptor: int, key: bytes, value: bytes) -> None:
+    """Set one element of a map. Raises `OSError`."""
+    key_buffer = ctypes.create_string_buffer(key, len(key))
+    value_buffer = ctypes.create_string_buffer(value, len(value))
+    _bpf(
+        MAP_UPDATE_ELEM,
+        _MapElem(
+            map_fd=descriptor, key=ctypes.addressof(key_buffer), value=ctypes.addressof(value_buffer)
+        ),
+    )
+
+
+def lookup_map(descriptor: int, key: bytes, value_bytes: int) -> bytes:
+    """One element of a map, of all CPUs one after the other for a per-CPU map. Raises `OSError`."""
+    key_buffer = ctypes.create_string_buffer(key, len(key))
+    value_buffer = ctypes.create_string_buffer(value_bytes)
+    _bpf(
+        MAP_LOOKUP_ELEM,
+        _MapElem(
+            map_fd=descriptor, key=ctypes.addressof(key_buffer), value=ctypes.addressof(value_buffer)
+        ),
+    )
+    return value_buffer.raw
