@@ -20,7 +20,7 @@ from . import syscall
 _UPROBE_PMU = Path("/sys/bus/event_source/devices/uprobe")
 
 #: `r0 = 0; exit`
-_NOTHING = bytes.fromhex("b700000000000000" "9500000000000000")
+_NOTHING = bytes.fromhex("b7000000000000009500000000000000")
 
 
 class Strategy(StrEnum):

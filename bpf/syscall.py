@@ -256,9 +256,7 @@ def update_map(descriptor: int, key: bytes, value: bytes) -> None:
     value_buffer = ctypes.create_string_buffer(value, len(value))
     _bpf(
         MAP_UPDATE_ELEM,
-        _MapElem(
-            map_fd=descriptor, key=ctypes.addressof(key_buffer), value=ctypes.addressof(value_buffer)
-        ),
+        _MapElem(map_fd=descriptor, key=ctypes.addressof(key_buffer), value=ctypes.addressof(value_buffer)),
     )
 
 
@@ -268,8 +266,6 @@ def lookup_map(descriptor: int, key: bytes, value_bytes: int) -> bytes:
     value_buffer = ctypes.create_string_buffer(value_bytes)
     _bpf(
         MAP_LOOKUP_ELEM,
-        _MapElem(
-            map_fd=descriptor, key=ctypes.addressof(key_buffer), value=ctypes.addressof(value_buffer)
-        ),
+        _MapElem(map_fd=descriptor, key=ctypes.addressof(key_buffer), value=ctypes.addressof(value_buffer)),
     )
     return value_buffer.raw

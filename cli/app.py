@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from .. import __version__
+from . import doctor, record
 
 app = typer.Typer(
     help="Record every call of chosen functions in running programs, and analyse the calls.",
@@ -28,3 +29,10 @@ def _options(
     ),
 ) -> None:
     pass
+
+
+# Options after the command's name are the command's.
+app.command("record", epilog=record.EPILOG, context_settings={"allow_interspersed_args": False})(
+    record.record
+)
+app.command("doctor")(doctor.doctor)

@@ -1,0 +1,25 @@
+.PHONY: demo test install check clean
+
+# Record a real program and show what its functions did.
+demo: install
+	scripts/demo
+
+# The whole test suite; TESTS=tests/unit/test_x.py for a part of it.
+TESTS ?= tests
+test: .venv/.ready-test
+	.venv/bin/python -m pytest -q $(TESTS)
+
+# Leaves .venv/bin/funcsnoop.
+install: .venv/.ready-run
+
+check: .venv/.ready-test
+	scripts/check
+
+.venv/.ready-run: pyproject.toml scripts/setup
+	scripts/setup run
+
+.venv/.ready-test: pyproject.toml scripts/setup | .venv/.ready-run
+	scripts/setup test
+
+clean:
+	rm -rf .venv build dist *.egg-info demo.parquet

@@ -1,0 +1,101 @@
+"""Empty the ring buffer, on a thread of its own that does nothing else.
+
+What is taken out is handed on as it is: turning it into columns, and compressing these, takes longer
+than a full ring can wait.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..bpf.program import Programs
+from ..bpf.ring import Ring
+from ..schemas.metadata import LossWindow
+
+#: Two busy threads fill a ring at some 200 MB/s; look before a fifth of it can be full.
+_FILL_BYTES_PER_SECOND = 1_000_000_000
+_LONGEST_SLEEP = 0.01
+
+
+class Drain(threading.Thread):
+    """Moves records from `ring` to `batches`, whose end is marked by None.
+
+    Stops taking while more than `limit_bytes` wait for the writer; the ring then fills up, and the
+    kernel counts what it loses. `finish` returns when the ring is empty; call it after the probes
+    are out. An exception ends the thread and is kept in `error`.
+    """
+
+    def __init__(self, programs: Programs, ring: Ring, limit_bytes: int) -> None:
+        super().__init__(name="funcsnoop-drain", daemon=True)
+        self.batches: queue.SimpleQueue[NDArray[Any] | None] = queue.SimpleQueue()
+        self.windows: list[LossWindow] = []
+        self.produced = 0
+        self.lost = 0
+        self.error: BaseException | None = None
+        self._programs = programs
+        self._ring = ring
+        self._limit = limit_bytes
+        self._pause = min(_LONGEST_SLEEP, ring.size / _FILL_BYTES_PER_SECOND)
+        self._checked_ns = time.monotonic_ns()
+        self._stop = threading.Event()
+        self._waiting_bytes = 0
+        self._waiting_lock = threading.Lock()
+
+    def written(self, batch: NDArray[Any]) -> None:
+        """The writer is done with this batch."""
+        with self._waiting_lock:
+            self._waiting_bytes -= batch.nbytes
+
+    def finish(self) -> None:
+        """Empty the ring and end the thread."""
+        self._stop.set()
+        self.join()
+
+    def run(self) -> None:
+        try:
+            while True:
+                stopping = self._stop.is_set()
+                taken = self._take()
+                self._count_losses()
+                # After the probes are out nothing is added, so that an empty ring stays empty.
+                if stopping and not self._ring.waiting():
+                    return
+                if taken * 4 < self._ring.size:
+                    time.sleep(self._pause)
+        except BaseException as error:
+            # Kept for the recorder, which sees at its next look that this thread has ended.
+            self.error = error
+        finally:
+            self.batches.put(None)
+
+    def _take(self) -> int:
+        """Hand on what is ready; how many bytes of the ring that was."""
+        with self._waiting_lock:
+            if self._waiting_bytes > self._limit:
+                return 0
+        batch = self._ring.take()
+        if len(batch):
+            with self._waiting_lock:
+                self._waiting_bytes += batch.nbytes
+            self.batches.put(batch)
+        return len(batch) * self._ring.stride
+
+    def _count_losses(self) -> None:
+        before = self._checked_ns
+        self._checked_ns = time.monotonic_ns()
+        self.produced, lost = self._programs.counts()
+        if lost == self.lost:
+            return
+        now = time.monotonic_ns()
+        events = lost - self.lost
+        self.lost = lost
+        if self.windows and before <= self.windows[-1]["end_ns"]:
+            self.windows[-1]["end_ns"] = now
+            self.windows[-1]["events"] += events
+        else:
+            self.windows.append({"start_ns": before, "end_ns": now, "events": events})

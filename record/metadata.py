@@ -1,0 +1,98 @@
+"""Put together what the file says of its recording."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from ..bpf.features import Strategy
+from ..schemas import FORMAT_VERSION
+from ..schemas.metadata import ClockSnapshot, Counts, FunctionInfo, LossWindow, TraceMetadata
+from .census import Census
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from .recorder import Options
+
+
+def clock_snapshot() -> ClockSnapshot:
+    """The three clocks, read together as nearly as can be."""
+    return {
+        "monotonic_ns": time.clock_gettime_ns(time.CLOCK_MONOTONIC),
+        "boottime_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+        "realtime_ns": time.clock_gettime_ns(time.CLOCK_REALTIME),
+    }
+
+
+def build_metadata(
+    *,
+    plan: Plan,
+    options: Options,
+    strategy: Strategy,
+    ring_bytes: int,
+    started: ClockSnapshot,
+    ended: ClockSnapshot,
+    reason: str,
+    exit_status: int | None,
+    census: Census,
+    counts: Counts,
+    windows: list[LossWindow],
+) -> TraceMetadata:
+    """The metadata of a finished recording."""
+    system = os.uname()
+    return {
+        "format_version": FORMAT_VERSION,
+        "tool_version": __version__,
+        "host": system.nodename,
+        "kernel": system.release,
+        "architecture": system.machine,
+        "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        "command_line": [_text(argument) for argument in sys.argv],
+        "command": None if plan.target.command is None else [_text(a) for a in plan.target.command],
+        "exit_status": exit_status,
+        "attach": str(strategy),
+        "layout": options.layout,
+        "args": options.arguments,
+        "ring_bytes": ring_bytes,
+        "started": started,
+        "ended": ended,
+        "end_reason": reason,
+        "processes": census.processes(),
+        "threads": census.threads(),
+        "functions": function_table(plan),
+        "skipped": list(plan.skipped),
+        "notices": list(plan.notices),
+        "counts": counts,
+        "loss_windows": windows,
+    }
+
+
+def function_table(plan: Plan) -> list[FunctionInfo]:
+    """One row for each function that is probed, ordered by cookie."""
+    return [
+        {
+            "cookie": function.cookie,
+            "symbol": function.symbol,
+            "demangled": function.demangled,
+            "module": _text(module.path),
+            "build_id": module.build_id,
+            "address": function.address,
+            "offset": function.offset,
+            "size": function.size,
+            "aliases": list(function.aliases),
+            "site": function.site,
+            "exit": function.exit,
+            "exit_reason": function.exit_reason,
+        }
+        for module in plan.modules
+        for function in module.functions
+    ]
+
+
+def _text(value: str) -> str:
+    """File names and arguments may hold bytes that are no UTF-8; JSON may not."""
+    return os.fsencode(value).decode(errors="backslashreplace")

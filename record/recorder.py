@@ -1,0 +1,331 @@
+"""One recording, from a plan to a finished file."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..bpf.features import Strategy, choose
+from ..bpf.links import Links, Probe
+from ..bpf.program import Programs, Sizes
+from ..errors import TargetError, UsageError
+from ..schemas.metadata import ClockSnapshot, Counts, TraceMetadata
+from .census import Census
+from .columns import Columns
+from .drain import Drain
+from .encoder import Encoder
+from .launch import HeldCommand
+from .metadata import build_metadata, clock_snapshot
+from .namespaces import pid_namespace, sees
+from .plan import Plan, PlannedModule
+from .writer import TraceWriter
+
+DEFAULT_RING_BYTES = 16 << 20
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOOK_SECONDS = 0.1
+_CENSUS_SECONDS = 1.0
+#: `si_code` of a signal from the terminal, which all of its foreground processes get.
+_SI_KERNEL = 0x80
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for; None where the recorder decides."""
+
+    output: str
+    force: bool = False
+    duration_ns: int | None = None
+    max_events: int | None = None
+    arguments: int = 6
+    ring_bytes: int | None = None
+    layout: str = "lean"
+    strategy: Strategy | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a recording stands."""
+
+    seconds: float
+    recorded: int
+    lost: int
+    file_bytes: int
+
+
+@dataclass(frozen=True)
+class Result:
+    metadata: TraceMetadata
+    file_bytes: int
+    exit_status: int  # the command's; 0 where none was launched
+
+
+class Recorder:
+    """Runs one recording. Use it as a context: what it started is taken down on the way out.
+
+    Raises `FuncsnoopError`s; once probes have fired, what was recorded is in the file all the same.
+    """
+
+    def __init__(self, plan: Plan, options: Options, show: Callable[[Progress], None]) -> None:
+        self._plan = plan
+        self._options = options
+        self._show = show
+        self._census = Census()
+        self._undo = ExitStack()
+        self._command: HeldCommand | None = None
+        self._tgids: tuple[int, ...] = plan.target.pids
+        self._interrupts = 0
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def run(self) -> Result:
+        """Record until the target ends, a limit is reached, or the user interrupts."""
+        functions = self._plan.functions
+        namespace = pid_namespace()
+        for tgid in self._tgids:
+            if not sees(namespace, tgid):
+                raise TargetError(
+                    f"process {tgid} is in a pid namespace below this one",
+                    "Record from the host, or from inside that container.",
+                )
+        self._strategy = choose(self._options.strategy)
+        writer = TraceWriter(self._options.output, force=self._options.force)
+        # Until something was recorded, an error leaves no file behind.
+        undo_file = self._undo.enter_context(ExitStack())
+        undo_file.callback(writer.abort)
+        ring_bytes = self._options.ring_bytes or default_ring_bytes()
+        self._programs = self._undo.enter_context(
+            Programs(
+                Sizes(
+                    processes=max(3, len(self._tgids)),
+                    functions=max(1024, len(functions)),
+                    ring_bytes=ring_bytes,
+                    arguments=self._options.arguments,
+                    layout=self._options.layout,
+                    all_processes=self._plan.target.everything,
+                    pid_namespace=namespace,
+                )
+            )
+        )
+        self._programs.name_functions([(function.cookie, function.symbol) for function in functions])
+        self._take_signals()
+        self._hold_command()
+        for tgid in self._tgids:
+            self._programs.follow(tgid)
+            self._census.add_process(tgid)
+        ring = self._programs.ring()
+        self._undo.callback(ring.close)
+        drain = Drain(self._programs, ring, limit_bytes=_available_bytes() // 4)
+        encoder = Encoder(
+            drain,
+            Columns([function.symbol for function in functions]),
+            writer,
+            self._census,
+            self._options.max_events,
+        )
+        started = clock_snapshot()
+        drain.start()
+        encoder.start()
+        # From here on the threads own the ring and the file, and must end before these are closed.
+        self._undo.callback(encoder.join)
+        self._undo.callback(drain.finish)
+        links = self._undo.enter_context(Links(self._programs, self._strategy))
+        for module in self._plan.modules:
+            self._attach(links, module)
+        if self._command:
+            self._command.release()
+        reason = self._watch(started, drain, encoder, writer)
+        links.close()
+        drain.finish()
+        encoder.join()
+        ended = clock_snapshot()
+        self._census.refresh()
+        for tgid in self._tgids:
+            self._census.set_root_tgid(tgid, self._programs.root_tgid(tgid))
+        undo_file.pop_all()
+        return self._finish(reason, started, ended, drain, encoder, writer, ring_bytes)
+
+    def _take_signals(self) -> None:
+        """From here on `_watch` picks signals up, so that none cuts the recording in two."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_SIGNALS, signal.SIGCHLD))
+        self._undo.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
+        self._unblock = [s for s in (*_SIGNALS, signal.SIGCHLD) if s not in before]
+
+    def _hold_command(self) -> None:
+        target = self._plan.target
+        if target.command is None:
+            return
+        self._command = HeldCommand(target.command, target.program(), target.environment, self._unblock)
+        self._undo.callback(self._command.discard)
+        self._tgids = (self._command.pid,)
+
+    def _attach(self, links: Links, module: PlannedModule) -> None:
+        probes = [Probe(f.site, f.cookie, f.exit == "return") for f in module.functions]
+        if self._plan.target.everything or (self._strategy is Strategy.SESSION and not module.shared):
+            # The program filters. Nobody else maps the module, so nobody else pays for it, and a
+            # forked child, which keeps the breakpoints, has its return addresses left alone.
+            links.attach(module.attach_path, probes, None)
+            return
+        for tgid in module.pids or self._tgids:
+            links.attach(module.attach_path, probes, tgid)
+
+    def _watch(self, started: ClockSnapshot, drain: Drain, encoder: Encoder, writer: TraceWriter) -> str:
+        """Wait for a reason to stop; returns it, as the metadata names it."""
+        begin = started["monotonic_ns"]
+        deadline = None if self._options.duration_ns is None else begin + self._options.duration_ns
+        census_due = time.monotonic() + _CENSUS_SECONDS
+        targets = _Targets(self._tgids)
+        self._undo.callback(targets.close)
+        while True:
+            now = time.monotonic_ns()
+            pause = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, max(0, deadline - now) / 1e9)
+            received = signal.sigtimedwait((*_SIGNALS, signal.SIGCHLD), pause)
+            if received is not None and received.si_signo != signal.SIGCHLD and self._interrupt(received):
+                return "interrupt"
+            if self._command and self._command.ended():
+                return "command-exit"
+            if not self._command and self._tgids and targets.all_gone():
+                return "target-exit"
+            if drain.error or encoder.error:
+                return "error"
+            if encoder.limit_reached:
+                return "max-events"
+            if deadline is not None and time.monotonic_ns() >= deadline:
+                return "duration"
+            if time.monotonic() >= census_due:
+                self._census.refresh()
+                census_due = time.monotonic() + _CENSUS_SECONDS
+            self._show(
+                Progress(
+                    (time.monotonic_ns() - begin) / 1e9, encoder.recorded, drain.lost, writer.bytes_written()
+                )
+            )
+
+    def _interrupt(self, received: signal.struct_siginfo) -> bool:
+        """Whether this signal ends the recording now.
+
+        A launched command decides about the first one: from the terminal it has got it too, from
+        anywhere else it is passed on. The recording then ends with the command.
+        """
+        self._interrupts += 1
+        if self._command is None or self._interrupts > 1:
+            return True
+        if received.si_code != _SI_KERNEL:
+            self._command.send(received.si_signo)
+        return False
+
+    def _finish(
+        self,
+        reason: str,
+        started: ClockSnapshot,
+        ended: ClockSnapshot,
+        drain: Drain,
+        encoder: Encoder,
+        writer: TraceWriter,
+        ring_bytes: int,
+    ) -> Result:
+        failure = encoder.error or drain.error
+        if failure is not None:
+            if self._command:
+                self._wait_for_command()
+            raise failure
+        counts: Counts = {
+            "produced": drain.produced,
+            "recorded": encoder.recorded,
+            "lost": {"buffer": drain.lost},
+            "after_limit": encoder.after_limit,
+        }
+        status = None
+        if self._command and reason == "command-exit":
+            status = self._command.wait()
+        metadata = build_metadata(
+            plan=self._plan,
+            options=self._options,
+            strategy=self._strategy,
+            ring_bytes=ring_bytes,
+            started=started,
+            ended=ended,
+            reason=reason,
+            exit_status=status,
+            census=self._census,
+            counts=counts,
+            windows=drain.windows,
+        )
+        writer.finish(metadata)
+        size = Path(self._options.output).stat().st_size
+        if self._command and status is None and self._interrupts < 2:
+            # A limit took the probes out; the command runs on as if nothing had been.
+            status = self._wait_for_command()
+        return Result(metadata, size, status if status is not None else 0)
+
+    def _wait_for_command(self) -> int | None:
+        """The command's exit status, or None after a second interrupt."""
+        assert self._command is not None
+        while not self._command.ended():
+            received = signal.sigtimedwait((*_SIGNALS, signal.SIGCHLD), _LOOK_SECONDS)
+            if received is not None and received.si_signo != signal.SIGCHLD and self._interrupt(received):
+                return None
+        return self._command.wait()
+
+
+class _Targets:
+    """Whether processes that are not our children have ended; pidfds cannot mean another process."""
+
+    def __init__(self, tgids: tuple[int, ...]) -> None:
+        self._poll = select.poll()
+        self._open: set[int] = set()
+        for tgid in tgids:
+            try:
+                descriptor = os.pidfd_open(tgid)
+            except ProcessLookupError:
+                continue
+            self._open.add(descriptor)
+            self._poll.register(descriptor, select.POLLIN)
+
+    def all_gone(self) -> bool:
+        for descriptor, _ in self._poll.poll(0):
+            self._poll.unregister(descriptor)
+            self._open.remove(descriptor)
+            os.close(descriptor)
+        return not self._open
+
+    def close(self) -> None:
+        for descriptor in self._open:
+            os.close(descriptor)
+        self._open.clear()
+
+
+def default_ring_bytes() -> int:
+    """16 MiB, or the power of two below a sixty-fourth of the memory that is free."""
+    size = DEFAULT_RING_BYTES
+    while size > 64 * 1024 and size > _available_bytes() // 64:
+        size //= 2
+    return size
+
+
+def check_ring_bytes(size: int) -> int:
+    """The ring's size in bytes as the kernel takes it; `UsageError` where it does not."""
+    page = os.sysconf("SC_PAGESIZE")
+    if size < page or size & (size - 1) or size > 1 << 31:
+        raise UsageError(
+            f"a buffer of {size} bytes is not possible",
+            f"Give --buffer a power of two from {page // 1024}K to 2G, such as 16M.",
+        )
+    return size
+
+
+def _available_bytes() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 1 << 30
