@@ -42,7 +42,7 @@ class Drain(threading.Thread):
         self._limit = limit_bytes
         self._pause = min(_LONGEST_SLEEP, ring.size / _FILL_BYTES_PER_SECOND)
         self._checked_ns = time.monotonic_ns()
-        self._stop = threading.Event()
+        self._probes_out = threading.Event()
         self._waiting_bytes = 0
         self._waiting_lock = threading.Lock()
 
@@ -53,13 +53,13 @@ class Drain(threading.Thread):
 
     def finish(self) -> None:
         """Empty the ring and end the thread."""
-        self._stop.set()
+        self._probes_out.set()
         self.join()
 
     def run(self) -> None:
         try:
             while True:
-                stopping = self._stop.is_set()
+                stopping = self._probes_out.is_set()
                 taken = self._take()
                 self._count_losses()
                 # After the probes are out nothing is added, so that an empty ring stays empty.

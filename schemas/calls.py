@@ -31,7 +31,9 @@ CALLS: Final = pa.schema(
         column("module", pa.dictionary(pa.int32(), pa.string()), "file name of the ELF file"),
         column("start", pa.int64(), "entry, CLOCK_MONOTONIC; null if not seen", unit="ns", nullable=True),
         column("end", pa.int64(), "exit, CLOCK_MONOTONIC; null if not seen", unit="ns", nullable=True),
-        column("duration_ns", pa.int64(), "end - start; null where a side is missing", unit="ns", nullable=True),
+        column(
+            "duration_ns", pa.int64(), "end - start; null where a side is missing", unit="ns", nullable=True
+        ),
         column(
             "self_ns",
             pa.int64(),

@@ -34,14 +34,30 @@ LATENCY: Final = pa.schema(
             ("total_ns", "time inside the function: complete calls, of nested ones only the outermost"),
             ("self_ns", "time inside the function but not inside recorded callees"),
         ),
-        column("mean_ns", pa.float64(), "mean duration of complete calls, nested ones too", unit="ns", nullable=True),
-        column("stddev_ns", pa.float64(), "population standard deviation of the durations", unit="ns", nullable=True),
+        column(
+            "mean_ns",
+            pa.float64(),
+            "mean duration of complete calls, nested ones too",
+            unit="ns",
+            nullable=True,
+        ),
+        column(
+            "stddev_ns",
+            pa.float64(),
+            "population standard deviation of the durations",
+            unit="ns",
+            nullable=True,
+        ),
         *_times(
             ("min_ns", "shortest complete call"),
             *(
                 (f"p{digits}_ns", f"{percent} percentile of the durations, by nearest rank")
                 for digits, percent in (
-                    ("50", "50th"), ("90", "90th"), ("95", "95th"), ("99", "99th"), ("999", "99.9th"),
+                    ("50", "50th"),
+                    ("90", "90th"),
+                    ("95", "95th"),
+                    ("99", "99th"),
+                    ("999", "99.9th"),
                 )
             ),
             ("max_ns", "longest complete call"),
@@ -58,7 +74,10 @@ CALLGRAPH: Final = pa.schema(
         column("callee_module", pa.string(), "file name of its ELF file"),
         column("calls", pa.uint64(), "calls over this edge, whatever their status"),
         *_times(
-            ("total_ns", "time inside the callee when called so: of nested calls over the same edge only the outermost"),
+            (
+                "total_ns",
+                "time inside the callee when called so: of nested calls over the same edge only the outermost",
+            ),
             ("self_ns", "time inside the callee but not inside its recorded callees"),
         ),
     ]
