@@ -31,6 +31,10 @@
 #ifndef MAX_ARGS
 #define MAX_ARGS 6
 #endif
+/* Threads that can end between two looks of the recorder, with their names kept. */
+#ifndef MAX_ENDED
+#define MAX_ENDED 8192
+#endif
 /*
  * EVENT_NAME      copy the function's name into each event (layout "full"; without it, "lean")
  * ALL_PROCESSES   no process filter
@@ -44,6 +48,7 @@
  */
 static u64 (*snoop_ktime_get_ns)(void) = (void *)5;
 static u64 (*snoop_get_current_pid_tgid)(void) = (void *)14;
+static long (*snoop_get_current_comm)(void *text, u32 size) = (void *)16;
 static u64 (*snoop_get_func_ip)(void *ctx) = (void *)173;
 static u64 (*snoop_get_attach_cookie)(void *ctx) = (void *)174;
 
@@ -75,6 +80,14 @@ struct snoop_counts {
 	u64 lost;
 };
 
+/* What is left of a thread of a followed process. */
+struct ended_thread {
+	u64 timestamp; /* CLOCK_MONOTONIC, ns */
+	u32 tgid;
+	char name[16];
+	u32 padding;
+};
+
 struct func_name {
 	char text[FUNC_NAME_LEN];
 };
@@ -83,6 +96,7 @@ struct func_name {
 BPF_HASH(snoop_proc, u32, u32, MAX_PROCS);
 BPF_HASH(func_names, u64, struct func_name, MAX_FUNCS);
 BPF_PERCPU_ARRAY(counts, struct snoop_counts, 1);
+BPF_HASH(ended_threads, u32, struct ended_thread, MAX_ENDED);
 BPF_RINGBUF_OUTPUT(events, RINGBUF_BYTES / PAGE_SIZE);
 
 #ifdef PIDNS_INO
@@ -215,4 +229,19 @@ int generic_session(struct pt_regs *ctx)
 		return 0;
 	}
 	return snoop(ctx, EVENT_ENTRY) ? 0 : 1;
+}
+
+/* On the raw tracepoint sched_process_exit: a short-lived thread has a name only here. */
+int thread_end(void *ctx)
+{
+	struct ended_thread ended = {};
+	u32 pid, tgid;
+
+	if (!current_ids(&pid, &tgid) || !is_followed(tgid))
+		return 0;
+	ended.timestamp = snoop_ktime_get_ns();
+	ended.tgid = tgid;
+	snoop_get_current_comm(ended.name, sizeof(ended.name));
+	ended_threads.update(&pid, &ended);
+	return 0;
 }

@@ -19,6 +19,9 @@ DISCARDED = 1 << 30
 #: `struct snoop_counts`
 COUNTS = np.dtype([("produced", "<u8"), ("lost", "<u8")])
 
+#: `struct ended_thread`
+ENDED_THREAD = np.dtype([("timestamp", "<u8"), ("tgid", "<u4"), ("name", "S16"), ("_padding", "<u4")])
+
 
 def event_dtype(layout: str, arguments: int) -> np.dtype[Any]:
     """`struct func_trace_event` for the layout `lean` or `full` and a number of argument registers."""

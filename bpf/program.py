@@ -18,7 +18,7 @@ from ..errors import KernelError, PrivilegeError
 from . import syscall
 from .arch import host
 from .binding import load_bcc
-from .layout import COUNTS, NAME_BYTES, event_dtype
+from .layout import COUNTS, ENDED_THREAD, NAME_BYTES, event_dtype
 from .ring import Ring
 
 SOURCE = Path(__file__).with_name("func_snoop.bpf.c")
@@ -57,6 +57,16 @@ class Sizes:
         return flags
 
 
+@dataclass(frozen=True)
+class EndedThread:
+    """A thread of a followed process that has ended; ids are those of the recorder's pid namespace."""
+
+    pid: int
+    tgid: int
+    name: str
+    end_ns: int  # CLOCK_MONOTONIC
+
+
 class Programs:
     """The compiled C file: its maps exist, its programs are loaded when asked for.
 
@@ -69,13 +79,15 @@ class Programs:
         self._loaded: dict[tuple[str, int], int] = {}
         self._module = _compile(SOURCE.read_text(), sizes.flags())
 
-    def load(self, name: str, attach_type: int) -> int:
+    def load(
+        self, name: str, attach_type: int = 0, program_type: int = syscall.PROG_TYPE_KPROBE
+    ) -> int:
         """File descriptor of the program `name`, loaded for `attach_type` (0 for perf events)."""
         key = (name, attach_type)
         if key not in self._loaded:
             try:
                 self._loaded[key] = syscall.load_program(
-                    name, self._module.dump_func(name.encode()), attach_type
+                    name, self._module.dump_func(name.encode()), attach_type, program_type
                 )
             except syscall.VerifierError as error:
                 if error.errno == 1:
@@ -111,6 +123,25 @@ class Programs:
         raw = syscall.lookup_map(self._map("counts"), bytes(4), _possible_cpus() * COUNTS.itemsize)
         table = np.frombuffer(raw, COUNTS)
         return int(table["produced"].sum()), int(table["lost"].sum())
+
+    def watch_thread_ends(self) -> int:
+        """Note from now on which threads of followed processes end; the link's file descriptor."""
+        program = self.load("thread_end", program_type=syscall.PROG_TYPE_RAW_TRACEPOINT)
+        return syscall.open_raw_tracepoint(program, "sched_process_exit")
+
+    def take_ended_threads(self) -> list[EndedThread]:
+        """Threads that have ended since the last look."""
+        taken = syscall.take_all(self._map("ended_threads"), 4, ENDED_THREAD.itemsize)
+        return [
+            EndedThread(
+                pid=int.from_bytes(key, sys.byteorder),
+                tgid=int(row["tgid"]),
+                name=bytes(row["name"]).decode(errors="backslashreplace"),
+                end_ns=int(row["timestamp"]),
+            )
+            for key, value in taken
+            for row in np.frombuffer(value, ENDED_THREAD)
+        ]
 
     def ring(self) -> Ring:
         """A view of the ring buffer; one at a time."""

@@ -15,11 +15,15 @@ from .arch import host
 MAP_CREATE = 0
 MAP_LOOKUP_ELEM = 1
 MAP_UPDATE_ELEM = 2
+MAP_DELETE_ELEM = 3
+MAP_GET_NEXT_KEY = 4
 PROG_LOAD = 5
+RAW_TRACEPOINT_OPEN = 17
 LINK_CREATE = 28
 
 MAP_TYPE_ARRAY = 2
 PROG_TYPE_KPROBE = 2
+PROG_TYPE_RAW_TRACEPOINT = 17
 
 # enum bpf_attach_type
 ATTACH_PERF_EVENT = 41
@@ -88,6 +92,10 @@ class _LinkCreate(ctypes.Structure):
     )
 
 
+class _RawTracepoint(ctypes.Structure):
+    _fields_ = (("name", ctypes.c_uint64), ("prog_fd", ctypes.c_uint32), ("_padding", ctypes.c_uint32))
+
+
 class _MapElem(ctypes.Structure):
     _fields_ = (
         ("map_fd", ctypes.c_uint32),
@@ -143,15 +151,17 @@ class VerifierError(OSError):
         self.log = log
 
 
-def load_program(name: str, instructions: bytes, attach_type: int) -> int:
-    """Load a program of type kprobe (which uprobes use); its file descriptor, close-on-exec.
+def load_program(
+    name: str, instructions: bytes, attach_type: int, program_type: int = PROG_TYPE_KPROBE
+) -> int:
+    """Load a program, by default of the type that uprobes use; its file descriptor, close-on-exec.
 
     Raises `VerifierError`.
     """
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_name = ctypes.create_string_buffer(b"Dual MIT/GPL")
     attributes = _ProgLoad(
-        prog_type=PROG_TYPE_KPROBE,
+        prog_type=program_type,
         insn_cnt=len(instructions) // 8,
         insns=ctypes.addressof(code),
         license=ctypes.addressof(license_name),
@@ -243,6 +253,12 @@ def link_perf_event(program: int, event: int, cookie: int) -> int:
     return _bpf(LINK_CREATE, attributes)
 
 
+def open_raw_tracepoint(program: int, name: str) -> int:
+    """Run `program` at a tracepoint of the kernel; the link's file descriptor. Raises `OSError`."""
+    text = ctypes.create_string_buffer(name.encode())
+    return _bpf(RAW_TRACEPOINT_OPEN, _RawTracepoint(name=ctypes.addressof(text), prog_fd=program))
+
+
 def create_array(value_bytes: int) -> int:
     """A BPF array of one zeroed value; its file descriptor. Raises `OSError`."""
     return _bpf(
@@ -269,3 +285,19 @@ def lookup_map(descriptor: int, key: bytes, value_bytes: int) -> bytes:
         _MapElem(map_fd=descriptor, key=ctypes.addressof(key_buffer), value=ctypes.addressof(value_buffer)),
     )
     return value_buffer.raw
+
+
+def take_all(descriptor: int, key_bytes: int, value_bytes: int) -> list[tuple[bytes, bytes]]:
+    """Take every element out of a hash map; (key, value) pairs. Raises `OSError`."""
+    taken = []
+    key_buffer = ctypes.create_string_buffer(key_bytes)
+    while True:
+        # Without a key, the first one: each round deletes what it got.
+        first = _MapElem(map_fd=descriptor, key=0, value=ctypes.addressof(key_buffer))
+        try:
+            _bpf(MAP_GET_NEXT_KEY, first)
+        except FileNotFoundError:
+            return taken
+        key = key_buffer.raw
+        taken.append((key, lookup_map(descriptor, key, value_bytes)))
+        _bpf(MAP_DELETE_ELEM, _MapElem(map_fd=descriptor, key=ctypes.addressof(key_buffer)))

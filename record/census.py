@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
+from ..bpf.program import EndedThread
 from ..schemas.metadata import ProcessInfo, ThreadInfo
 
 _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -14,48 +17,46 @@ _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 class Census:
     """Collects what `/proc` says of each thread that sent an event; ids are this pid namespace's.
 
-    A thread that was gone before it was looked up has no name. `refresh` follows renamed threads
-    and notes which have ended.
+    `refresh` follows renamed threads and notes which have ended. A thread's name is the last that it
+    had; it is null only if more threads ended between two looks than the kernel side has room for.
     """
 
     def __init__(self) -> None:
         self._processes: dict[int, ProcessInfo] = {}
         self._threads: dict[int, ThreadInfo] = {}
+        self._ended: dict[int, EndedThread] = {}  # by pid
+        self._last_ends: dict[int, int] = {}  # by tgid
+        # The encoder meets threads while the recorder looks after them.
+        self._lock = threading.Lock()
 
     def add_process(self, tgid: int) -> None:
         """Note a process; its command is what it shows now."""
-        if tgid in self._processes:
-            return
-        directory = Path(f"/proc/{tgid}")
-        self._processes[tgid] = {
-            "tgid": tgid,
-            "root_tgid": None,
-            "start_ns": _start_ns(directory),
-            "command": _command(directory),
-            "executable": _link(directory / "exe"),
-            "end_ns": None,
-        }
+        with self._lock:
+            if tgid not in self._processes:
+                self._processes[tgid] = _process(tgid)
 
     def add_thread(self, tgid: int, pid: int) -> None:
         """Note a thread that sent an event, and its process."""
-        if pid not in self._threads:
-            self.add_process(tgid)
-            self._threads[pid] = {"pid": pid, "tgid": tgid, "name": _thread_name(tgid, pid), "end_ns": None}
+        self.add_process(tgid)
+        with self._lock:
+            if pid not in self._threads:
+                self._threads[pid] = {"pid": pid, "tgid": tgid, "name": _thread_name(tgid, pid), "end_ns": None}
 
-    def refresh(self) -> None:
-        """Look at all that have not ended."""
-        now = time.monotonic_ns()
-        for thread in self._threads.values():
-            if thread["end_ns"] is not None:
-                continue
-            name = _thread_name(thread["tgid"], thread["pid"])
-            if name is not None:
-                thread["name"] = name
-            if not _runs(Path(f"/proc/{thread['tgid']}/task/{thread['pid']}")):
-                thread["end_ns"] = now
-        for process in self._processes.values():
-            if process["end_ns"] is None and not _runs(Path(f"/proc/{process['tgid']}")):
-                process["end_ns"] = now
+    def refresh(self, ended: Iterable[EndedThread]) -> None:
+        """Take in which threads have ended, and look at all that have not."""
+        with self._lock:
+            for end in ended:
+                self._ended[end.pid] = end
+                self._last_ends[end.tgid] = end.end_ns
+            for thread in self._threads.values():
+                last = self._ended.get(thread["pid"])
+                if last is not None and last.tgid == thread["tgid"]:
+                    thread["name"], thread["end_ns"] = last.name, last.end_ns
+                elif thread["end_ns"] is None:
+                    thread["name"] = _thread_name(thread["tgid"], thread["pid"]) or thread["name"]
+            for tgid, process in self._processes.items():
+                if process["end_ns"] is None and not _runs(Path(f"/proc/{tgid}")):
+                    process["end_ns"] = self._last_ends.get(tgid, time.monotonic_ns())
 
     def set_root_tgid(self, tgid: int, root_tgid: int | None) -> None:
         """Note the process's id in the root pid namespace where it is another one."""
@@ -67,6 +68,18 @@ class Census:
 
     def threads(self) -> list[ThreadInfo]:
         return list(self._threads.values())
+
+
+def _process(tgid: int) -> ProcessInfo:
+    directory = Path(f"/proc/{tgid}")
+    return {
+        "tgid": tgid,
+        "root_tgid": None,
+        "start_ns": _start_ns(directory),
+        "command": _command(directory),
+        "executable": _link(directory / "exe"),
+        "end_ns": None,
+    }
 
 
 def _thread_name(tgid: int, pid: int) -> str | None:

@@ -139,6 +139,7 @@ class Recorder:
         # From here on the threads own the ring and the file, and must end before these are closed.
         self._undo.callback(encoder.join)
         self._undo.callback(drain.finish)
+        self._undo.callback(os.close, self._programs.watch_thread_ends())
         links = self._undo.enter_context(Links(self._programs, self._strategy))
         for module in self._plan.modules:
             self._attach(links, module)
@@ -149,7 +150,7 @@ class Recorder:
         drain.finish()
         encoder.join()
         ended = clock_snapshot()
-        self._census.refresh()
+        self._census.refresh(self._programs.take_ended_threads())
         for tgid in self._tgids:
             self._census.set_root_tgid(tgid, self._programs.root_tgid(tgid))
         undo_file.pop_all()
@@ -203,7 +204,7 @@ class Recorder:
             if deadline is not None and time.monotonic_ns() >= deadline:
                 return "duration"
             if time.monotonic() >= census_due:
-                self._census.refresh()
+                self._census.refresh(self._programs.take_ended_threads())
                 census_due = time.monotonic() + _CENSUS_SECONDS
             self._show(
                 Progress(
