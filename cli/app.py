@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from .. import __version__
-from . import doctor, record
+from . import analyze, doctor, record
+from . import list as list_
 
 app = typer.Typer(
     help="Record every call of chosen functions in running programs, and analyse the calls.",
@@ -35,4 +36,6 @@ def _options(
 app.command("record", epilog=record.EPILOG, context_settings={"allow_interspersed_args": False})(
     record.record
 )
+app.command("list", epilog=list_.EPILOG)(list_.list_)
 app.command("doctor")(doctor.doctor)
+app.command("analyze", epilog=analyze.EPILOG)(analyze.analyze)

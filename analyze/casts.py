@@ -1,0 +1,67 @@
+"""Read raw registers as the types that they hold."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..schemas import MAX_ARGS
+from .arrays import Addresses, Ints
+from .globs import matches
+
+Values = NDArray[np.uint64] | NDArray[np.int64]
+
+#: Type name to (bits, signed). A bool is one byte; the rest of its register is undefined.
+KINDS = {f"{sign}{bits}": (bits, sign == "i") for sign in "iu" for bits in (8, 16, 32, 64)} | {
+    "ptr": (64, False),
+    "bool": (8, False),
+}
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Read a register of the functions that match `pattern` as a `kind`."""
+
+    pattern: str
+    arg: str
+    kind: str
+
+    @classmethod
+    def parse(cls, text: str) -> Cast:
+        """Read `FUNC:arg0=i32`; raises UsageError where it isn't that."""
+        found = re.fullmatch(r"(.+):(arg\d+|ret_val)=(\w+)", text, re.DOTALL)
+        if found is None:
+            raise UsageError(f"--as {text!r} is not a cast", "write it as FUNC:arg0=i32, or FUNC:ret_val=i64")
+        pattern, arg, kind = found.groups()
+        if arg != "ret_val" and int(arg[3:]) >= MAX_ARGS:
+            raise UsageError(f"--as {text!r}: there is no {arg}", f"arguments are arg0 to arg{MAX_ARGS - 1}")
+        if kind not in KINDS:
+            raise UsageError(f"--as {text!r}: {kind} is not a type", f"types are {', '.join(KINDS)}")
+        return cls(pattern, arg, kind)
+
+    def applies(self, demangled: str, symbol: str, arg: str) -> bool:
+        return arg == self.arg and matches(self.pattern, demangled, symbol)
+
+
+def apply(raw: Addresses, kind: str) -> Values:
+    """The low bits of registers as a type: int64 for signed types, else uint64."""
+    bits, signed = KINDS[kind]
+    if kind == "bool":
+        return ((raw & np.uint64(0xFF)) != 0).astype(np.uint64)
+    spare = np.uint64(64 - bits)
+    if signed:
+        shifted: Ints = (raw << spare).view(np.int64) >> np.int64(spare)
+        return shifted
+    return (raw << spare) >> spare
+
+
+def limits(kind: str) -> tuple[int, int]:
+    """The least and the greatest value of a type."""
+    bits, signed = KINDS[kind]
+    if kind == "bool":
+        return 0, 1
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)

@@ -1,0 +1,62 @@
+"""What a trace, or a report, leaves out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from ..schemas import TraceMetadata
+from ..schemas.metadata import LossWindow
+
+
+@dataclass(frozen=True)
+class Loss:
+    """
+    What is missing: events of the whole recording, and calls without both sides.
+
+    The calls are those that a report was asked for; the events are always those of the recording.
+    """
+
+    produced: int
+    recorded: int
+    lost: dict[str, int]  # events, by cause
+    after_limit: int
+    windows: list[LossWindow]
+    open: int
+    unwound: int
+    lost_calls: int
+    entry_only: int
+
+    @classmethod
+    def of(cls, metadata: TraceMetadata, paired: pl.LazyFrame) -> Loss:
+        """Count what `paired` (see `pairing.pair`) has besides complete calls."""
+        status = paired.select(pl.col("status").cast(pl.String)).collect()["status"]
+        found = dict(status.value_counts().rows())
+        counts = metadata["counts"]
+        return cls(
+            produced=counts["produced"],
+            recorded=counts["recorded"],
+            lost=dict(counts["lost"]),
+            after_limit=counts["after_limit"],
+            windows=metadata["loss_windows"],
+            open=found.get("open", 0),
+            unwound=found.get("unwound", 0),
+            lost_calls=found.get("lost", 0),
+            entry_only=found.get(None, 0),
+        )
+
+    def __str__(self) -> str:
+        """One line, as it ends every report: `left out: 3 open, 1 unwound; no events lost`."""
+        parts = [
+            (self.lost_calls, "lost"),
+            (self.open, "open"),
+            (self.unwound, "unwound"),
+        ]
+        calls = ", ".join(f"{count:,} {what}" for count, what in parts if count) or "nothing"
+        entry_only = f" ({self.entry_only:,} calls entry-only)" if self.entry_only else ""
+        lost = sum(self.lost.values())
+        share = f" ({lost / self.produced:.2%})" if lost and self.produced else ""
+        events = f"{lost:,} of {self.produced:,} events lost{share}" if lost else "no events lost"
+        limit = f", {self.after_limit:,} past the limit" if self.after_limit else ""
+        return f"left out: {calls}{entry_only}; {events}{limit}"

@@ -1,0 +1,180 @@
+"""The summary report: what was recorded, and where the time went."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import polars as pl
+
+from ..schemas.summary import (
+    Summary,
+    SummaryArgument,
+    SummaryFunction,
+    SummaryPath,
+    SummaryReturn,
+)
+from .arguments import arguments
+from .calltree import call_tree
+from .latency import latency
+from .loss import Loss
+from .trace import Trace
+
+#: How many functions, paths and values a list holds, unless asked otherwise.
+TOP = 5
+#: The arguments of this many functions, those with the most time, are looked at.
+LOOKED_AT = 20
+#: A median of fewer calls says little.
+ENOUGH_CALLS = 30
+#: A latency that varies less than this with an argument is no news.
+NOTABLE_RATIO = 2.0
+
+
+def summary(trace: Trace, paired: pl.LazyFrame, top: int = TOP) -> Summary:
+    """The object that `schemas.Summary` describes, over the calls `paired` of `trace`."""
+    about = trace.metadata
+    functions = trace.functions
+    names = functions.select("function", "demangled").collect()
+    times = latency(paired, functions).collect()
+    called = paired.select(pl.col("function").n_unique()).collect().item()
+    loss = Loss.of(about, paired)
+    slowest = (
+        paired.group_by("function")
+        .agg(pl.col("duration_ns").sum(), calls=pl.len())
+        .sort("duration_ns", "calls", "function", descending=[True, True, False])
+        .head(LOOKED_AT)
+        .collect()["function"]
+    )
+    values = arguments(
+        paired.filter(pl.col("function").is_in(slowest.implode())),
+        functions,
+        trace.values,
+        trace.value_columns,
+    ).collect()
+    return {
+        "trace": str(trace.path),
+        "tool_version": about["tool_version"],
+        "host": about["host"],
+        "kernel": about["kernel"],
+        "architecture": about["architecture"],
+        "command_line": about["command_line"],
+        "command": about["command"],
+        "exit_status": about["exit_status"],
+        "end_reason": about["end_reason"],
+        "attach": about["attach"],
+        "started_ns": about["started"]["realtime_ns"],
+        "duration_ns": about["ended"]["monotonic_ns"] - about["started"]["monotonic_ns"],
+        "processes": [
+            {"tgid": p["tgid"], "command": p["command"], "executable": p["executable"]}
+            for p in about["processes"]
+        ],
+        "threads": paired.select("tgid", "pid").unique().collect().height,
+        "functions": {
+            "traced": len(about["functions"]),
+            "called": called,
+            "entry_only": sum(f["exit"] == "none" for f in about["functions"]),
+            "skipped": len(about["skipped"]),
+        },
+        "events": {
+            "produced": loss.produced,
+            "recorded": loss.recorded,
+            "lost": loss.lost,
+            "after_limit": loss.after_limit,
+        },
+        "calls": paired.select(pl.len()).collect().item(),
+        "top_total": _top(times, "total_ns", top),
+        "top_self": _top(times, "self_ns", top),
+        "hot_paths": _hot_paths(call_tree(paired).collect(), names["demangled"].to_list(), top),
+        "arguments": _varying(values, top),
+        "returns": _returns(values, top),
+        "left_out": {
+            "open": loss.open,
+            "unwound": loss.unwound,
+            "lost": loss.lost_calls,
+            "entry_only": loss.entry_only,
+        },
+        "loss_windows": loss.windows,
+        "notices": about["notices"],
+    }
+
+
+def _top(times: pl.DataFrame, column: str, count: int) -> list[SummaryFunction]:
+    keys = list(SummaryFunction.__annotations__)
+    rows = times.sort(column, descending=True, nulls_last=True, maintain_order=True).head(count)
+    return cast(list[SummaryFunction], rows.select(keys).to_dicts())
+
+
+def _hot_paths(tree: pl.DataFrame, names: list[str], count: int) -> list[SummaryPath]:
+    """The paths in whose last function the most time was spent."""
+    parents, functions = tree["parent"].to_list(), tree["function"].to_list()
+    hottest = (
+        tree.filter(pl.col("self_ns") > 0).sort("self_ns", descending=True, maintain_order=True).head(count)
+    )
+    paths: list[SummaryPath] = []
+    for row in hottest.iter_rows(named=True):
+        path = []
+        node = row["node"]
+        while node is not None:
+            path.append(names[functions[node]])
+            node = parents[node]
+        paths.append(
+            {
+                "path": path[::-1],
+                "calls": row["calls"],
+                "total_ns": row["total_ns"],
+                "self_ns": row["self_ns"],
+            }
+        )
+    return paths
+
+
+def _varying(values: pl.DataFrame, count: int) -> list[SummaryArgument]:
+    """Where medians of two groups with enough calls lie farthest apart."""
+    found: list[SummaryArgument] = []
+    for row in values.iter_rows(named=True):
+        groups = [group for group in row["groups"] if group["calls"] >= ENOUGH_CALLS]
+        if len(groups) < 2:
+            continue
+        fast = min(groups, key=lambda group: cast(int, group["p50_ns"]))
+        slow = max(groups, key=lambda group: cast(int, group["p50_ns"]))
+        ratio = slow["p50_ns"] / max(fast["p50_ns"], 1)
+        if ratio >= NOTABLE_RATIO:
+            found.append(
+                {
+                    "function": row["function"],
+                    "arg": row["arg"],
+                    "ratio": ratio,
+                    "fast": _group(fast),
+                    "slow": _group(slow),
+                }
+            )
+    return sorted(found, key=lambda item: -item["ratio"])[:count]
+
+
+def _group(group: dict[str, Any]) -> Any:
+    return {key: int(group[key]) for key in ("low", "high", "calls", "p50_ns")}
+
+
+def _returns(values: pl.DataFrame, count: int) -> list[SummaryReturn]:
+    """Frequent return values, those that look like errors first."""
+    found: list[SummaryReturn] = []
+    for row in values.filter(pl.col("arg") == "ret_val").iter_rows(named=True):
+        for item in row["top"]:
+            found.append(
+                {
+                    "function": row["function"],
+                    "value": _as_error(int(item["value"])),
+                    "count": item["count"],
+                    "share": item["count"] / row["count"],
+                }
+            )
+    # A value that hardly any two calls share says nothing.
+    telling = [item for item in found if item["value"] < 0 or (item["count"] > 1 and item["share"] >= 0.05)]
+    return sorted(telling, key=lambda item: (item["value"] >= 0, -item["count"]))[:count]
+
+
+def _as_error(register: int) -> int:
+    """A register as a negative number, where it is a small one in 32 or 64 bits, as errors are."""
+    for bits in (32, 64):
+        if (1 << bits) - 4095 <= register < 1 << bits:
+            return register - (1 << bits)
+    return register

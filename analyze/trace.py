@@ -1,0 +1,135 @@
+"""A trace, opened: its events, and every table that follows from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from ..schemas import MAX_ARGS, TraceMetadata
+from . import arguments, callgraph, calls, latency, tables, threads
+from .casts import Cast
+from .loss import Loss
+from .pairing import NEEDS, pair
+from .reading import TraceFile
+
+
+class Trace:
+    """
+    A recorded trace.
+
+    `Trace(path)` reads the metadata only; tables are read and computed when they are first needed. All
+    of them are LazyFrames; their columns are those of `funcsnoop.schemas`. Raises `TraceError` where
+    `path` is not a trace, or is damaged, which may show only when its events are read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = TraceFile(path)
+
+    def __repr__(self) -> str:
+        return f"Trace({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
+    @property
+    def metadata(self) -> TraceMetadata:
+        """What the recorder wrote about the recording, see `funcsnoop.schemas.TraceMetadata`."""
+        return self._file.metadata
+
+    @property
+    def rows(self) -> int:
+        """How many events the file holds."""
+        return self._file.rows
+
+    @property
+    def loss(self) -> Loss:
+        """What is missing from the trace: events produced, recorded and lost, and calls left out."""
+        return Loss.of(self.metadata, self.paired)
+
+    @property
+    def events(self) -> pl.LazyFrame:
+        """
+        The events as in `schemas.EVENTS`, in file order, and `time`, Datetime("ns", "UTC").
+
+        `time` is `timestamp` moved by the difference between CLOCK_REALTIME and CLOCK_MONOTONIC when
+        the recording started, so it neither jumps nor drifts if the clock was set meanwhile.
+        """
+        started = self.metadata["started"]
+        shift = started["realtime_ns"] - started["monotonic_ns"]
+        time = (pl.col("timestamp") + shift).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+        return self._file.scan().with_columns(time.alias("time"))
+
+    @cached_property
+    def paired(self) -> pl.LazyFrame:
+        """The calls without names and arguments, as `pairing.pair` describes them; computed once."""
+        events = pl.from_arrow(self._file.table(NEEDS))
+        assert isinstance(events, pl.DataFrame)
+        return pair(events.lazy(), self.metadata)
+
+    @property
+    def functions(self) -> pl.LazyFrame:
+        """The function table: a row for each function with a probe, `function` its number."""
+        return tables.functions(self.metadata).lazy()
+
+    @property
+    def processes(self) -> pl.LazyFrame:
+        """The process table: a row for each process, `process` its number."""
+        return tables.processes(self.metadata).lazy()
+
+    def values(self, columns: Sequence[str]) -> pl.LazyFrame:
+        """Recorded values (`arg0` …, `ret_val`) of all events, uint64, in file order."""
+        frame = pl.from_arrow(self._file.table(list(columns)))
+        assert isinstance(frame, pl.DataFrame)
+        return frame.lazy()
+
+    @property
+    def value_columns(self) -> list[str]:
+        """The arguments that were recorded, and `ret_val`."""
+        count = min(max(self.metadata["args"], 0), MAX_ARGS)
+        return [f"arg{i}" for i in range(count)] + ["ret_val"]
+
+    def calls(self, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
+        """Every call, `schemas.CALLS`, in order of thread and start."""
+        names = [*(f"arg{i}" for i in range(MAX_ARGS)), "ret_val"]
+        return calls.calls(self._or_all(paired), self.functions, self.values(names))
+
+    def latency(self, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
+        """How long each function took, `schemas.LATENCY`, by falling `total_ns`."""
+        return latency.latency(self._or_all(paired), self.functions)
+
+    def callgraph(self, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
+        """Who called whom, `schemas.CALLGRAPH`, by falling `total_ns`."""
+        return callgraph.edges(self._or_all(paired), self.functions)
+
+    def arguments(
+        self,
+        casts: Sequence[Cast | str] | Mapping[str, str] = (),
+        paired: pl.LazyFrame | None = None,
+        *,
+        marked: bool = False,
+    ) -> pl.LazyFrame:
+        """
+        The values of arguments and return values, `schemas.ARGS`.
+
+        `casts` read registers as the types that they hold, `["FUNC:arg0=i32"]` or
+        `{"FUNC:arg0": "i32"}`, FUNC a glob; without one a register is an unsigned 64-bit integer.
+        `marked` adds a column `type`: what a value was cast to, null for a raw register.
+        """
+        if isinstance(casts, Mapping):
+            casts = [f"{where}={kind}" for where, kind in casts.items()]
+        parsed = [Cast.parse(cast) if isinstance(cast, str) else cast for cast in casts]
+        return arguments.arguments(
+            self._or_all(paired), self.functions, self.values, self.value_columns, parsed, marked=marked
+        )
+
+    def threads(self, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
+        """The threads with events, `schemas.THREADS`, by falling `busy_ns`."""
+        return threads.threads(self._or_all(paired), self.metadata)
+
+    def _or_all(self, paired: pl.LazyFrame | None) -> pl.LazyFrame:
+        return self.paired if paired is None else paired

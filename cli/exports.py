@@ -1,0 +1,131 @@
+"""The machine formats: tables as JSON, NDJSON, CSV, Parquet and Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from .units import printable
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+#: Rows are turned into text this many at a time.
+_BLOCK = 1 << 16
+
+
+class Format(NamedTuple):
+    """How to write a table: `write(frame, schema, out)`; `binary` formats are not for terminals."""
+
+    write: Callable[[pl.DataFrame, pa.Schema, BinaryIO], None]
+    suffix: str
+    binary: bool
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON has it: a decimal is an integer here, whatever its size."""
+    if isinstance(value, Decimal):
+        return int(value)
+    raise TypeError(f"not for JSON: {type(value)}")
+
+
+def write_ndjson(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:
+    """An object a line."""
+    for line in _json_lines(frame):
+        out.write(line + b"\n")
+
+
+def write_json(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:
+    """An array of objects, one a line."""
+    separator = b"[\n"
+    for line in _json_lines(frame):
+        out.write(separator + line)
+        separator = b",\n"
+    out.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
+
+
+def _json_lines(frame: pl.DataFrame) -> Iterator[bytes]:
+    import polars as pl
+
+    nested = any(isinstance(kind, pl.Decimal | pl.List) for kind in frame.dtypes)
+    for block in frame.iter_slices(_BLOCK):
+        if nested:
+            # Polars writes decimals as strings.
+            for row in block.to_dicts():
+                yield json.dumps(row, default=plain, ensure_ascii=False).encode()
+        else:
+            yield from block.write_ndjson().encode().splitlines()
+
+
+def write_csv(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:
+    """Comma-separated with a header; null is empty, lists are JSON, control characters are escaped."""
+    _flat(frame).write_csv(out)
+
+
+def write_markdown(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:
+    """A pipe table, numbers to the right."""
+    flat = _flat(frame)
+    ruler = ["---:" if kind.is_numeric() else "---" for kind in frame.dtypes]
+    out.write(f"| {' | '.join(flat.columns)} |\n| {' | '.join(ruler)} |\n".encode())
+    for row in flat.iter_rows():
+        cells = ("" if cell is None else _markdown(str(cell)) for cell in row)
+        out.write(f"| {' | '.join(cells)} |\n".encode())
+
+
+def _markdown(text: str) -> str:
+    for character in "\\|*_`<>[]":
+        text = text.replace(character, "\\" + character)
+    return text
+
+
+def write_parquet(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:
+    """Parquet with exactly the types, nullability and descriptions of `schema`."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(to_arrow(frame, schema), out, compression="zstd", write_page_checksum=True)
+
+
+def to_arrow(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    """`frame` as an Arrow table of `schema`."""
+    import pyarrow as pa
+
+    table = frame.to_arrow()
+    columns = []
+    for field in schema:
+        column = table[field.name]
+        if pa.types.is_dictionary(field.type):
+            column = column.cast(field.type.value_type).dictionary_encode()
+        columns.append(column.cast(field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Text with control characters spelled out, lists and decimals as text."""
+    import polars as pl
+
+    columns = []
+    for name, kind in frame.schema.items():
+        column = frame[name]
+        if isinstance(kind, pl.List):
+            texts = [json.dumps(value, default=plain) for value in column.to_list()]
+            columns.append(pl.Series(name, texts, pl.String))
+        elif isinstance(kind, pl.String | pl.Categorical):
+            known = {text: printable(text) for text in column.unique().drop_nulls().cast(pl.String).to_list()}
+            text = column.cast(pl.String)
+            changed = {old: new for old, new in known.items() if old != new}
+            columns.append(text.replace(changed) if changed else text)
+        else:
+            columns.append(column)
+    return pl.DataFrame(columns)
+
+
+FORMATS = {
+    "json": Format(write_json, ".json", False),
+    "ndjson": Format(write_ndjson, ".ndjson", False),
+    "csv": Format(write_csv, ".csv", False),
+    "parquet": Format(write_parquet, ".parquet", True),
+    "markdown": Format(write_markdown, ".md", False),
+}

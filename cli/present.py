@@ -1,0 +1,190 @@
+"""Put a report of one or several traces where the user wants it, in the format that the user wants."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+
+from ..errors import UsageError
+from .exports import FORMATS, plain
+from .graph import write_tree
+from .reports import ASCENDING, REPORTS, Choice
+from .summary_text import write_summary
+from .table import write_table
+from .units import printable
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+
+def check_sort(column: str | None, schema: pa.Schema) -> None:
+    """Raises UsageError where a report has no such column, or no order for it."""
+    import pyarrow as pa
+
+    sortable = [field.name for field in schema if not pa.types.is_list(field.type)]
+    if column is not None and column not in sortable:
+        raise UsageError(f"there is no column {column!r} to sort by", f"columns are {', '.join(sortable)}")
+
+
+def present(
+    report: str,
+    choices: Iterable[Choice],
+    traces: int,
+    form: str,
+    sort: str | None,
+    top: int | None,
+    out: BinaryIO,
+    output: Path | None,
+) -> None:
+    """
+    Write `report` of each of `choices`, `traces` in number, to `out` as `form`.
+
+    What was left out goes below a table, and beside a machine format to standard error.
+    """
+    terminal = output is None and sys.stdout.isatty()
+    width = shutil.get_terminal_size((80, 24)).columns if terminal else None
+    text = io.TextIOWrapper(
+        out, encoding="utf-8", errors="backslashreplace", write_through=True, newline="\n"
+    )
+    try:
+        if report == "summary":
+            _summaries(choices, traces, form, top, text, out, width)
+        elif form == "table":
+            for number, choice in enumerate(choices):
+                if traces > 1:
+                    text.write(("\n" if number else "") + f"==> {printable(str(choice.trace.path))} <==\n")
+                _table(report, choice, sort, top, text, width)
+        else:
+            _export(report, choices, traces, form, sort, top, out)
+        text.flush()
+    finally:
+        text.detach()
+
+
+def _summaries(
+    choices: Iterable[Choice],
+    traces: int,
+    form: str,
+    top: int | None,
+    text: TextIO,
+    out: BinaryIO,
+    width: int | None,
+) -> None:
+    from ..analyze.summary import TOP, summary
+
+    found = []
+    for number, choice in enumerate(choices):
+        one = summary(choice.trace, choice.paired, top or TOP)
+        if form in ("table", "markdown"):
+            if number:
+                text.write("\n")
+            if form == "markdown":
+                text.write("```\n")
+            write_summary(one, text, width)
+            text.write(f"{choice.loss}\n")
+            if form == "markdown":
+                text.write("```\n")
+        else:
+            found.append(one)
+            _note(choice, traces)
+    if form == "json":
+        whole: Any = found[0] if traces == 1 else found
+        out.write(json.dumps(whole, default=plain, ensure_ascii=False, indent=2).encode() + b"\n")
+    elif form == "ndjson":
+        for one in found:
+            out.write(json.dumps(one, default=plain, ensure_ascii=False).encode() + b"\n")
+
+
+def _table(
+    report: str, choice: Choice, sort: str | None, top: int | None, out: TextIO, width: int | None
+) -> None:
+    kind = REPORTS[report]
+    cut = ""
+    if report == "callgraph":
+        tree, names = _tree(choice, sort, top)
+        write_tree(tree, names, out, width)
+    else:
+        frame = _ordered(kind.rows(choice), sort).collect()
+        most = top or kind.most
+        if most is not None and len(frame) > most:
+            cut = f"first {most:,} of {len(frame):,} rows"
+            cut += "" if top else " (--top N shows more, --format csv all)"
+            frame = frame.head(most)
+        write_table(kind.columns(frame), out, width)
+    if cut:
+        out.write(cut + "\n")
+    out.write(f"{choice.loss}\n")
+
+
+def _tree(choice: Choice, sort: str | None, top: int | None) -> tuple[pl.DataFrame, list[str]]:
+    import polars as pl
+
+    from ..analyze.calltree import call_tree
+
+    tree = call_tree(choice.paired).collect()
+    names = choice.trace.functions.select("demangled").collect()["demangled"].to_list()
+    tree = tree.with_columns(
+        callee=tree["function"].replace_strict(dict(enumerate(names)), return_dtype=pl.String)
+    )
+    column = sort if sort in tree.columns else "total_ns"
+    tree = tree.sort(column, "node", descending=[column != "callee", False], nulls_last=True)
+    if top is not None and len(tree) > top:
+        parents = dict(zip(tree["node"].to_list(), tree["parent"].to_list(), strict=True))
+        kept: set[int] = set()
+        for node in tree["node"].head(top).to_list():
+            # A node without its callers would be no tree.
+            while node is not None and node not in kept:
+                kept.add(node)
+                node = parents[node]
+        tree = tree.filter(pl.col("node").is_in(sorted(kept)))
+    return tree, names
+
+
+def _export(
+    report: str,
+    choices: Iterable[Choice],
+    traces: int,
+    form: str,
+    sort: str | None,
+    top: int | None,
+    out: BinaryIO,
+) -> None:
+    import polars as pl
+    import pyarrow as pa
+
+    kind = REPORTS[report]
+    schema = kind.schema()
+    frames = []
+    for choice in choices:
+        frame = _ordered(kind.rows(choice), sort).select(schema.names).collect()
+        frame = frame if top is None else frame.head(top)
+        if traces > 1:
+            frame = frame.insert_column(0, pl.lit(str(choice.trace.path)).alias("trace"))
+        frames.append(frame)
+        _note(choice, traces)
+    if traces > 1:
+        schema = pa.schema([pa.field("trace", pa.string(), False), *schema])
+    FORMATS[form].write(pl.concat(frames), schema, out)
+
+
+def _ordered(rows: pl.LazyFrame, sort: str | None) -> pl.LazyFrame:
+    import polars as pl
+
+    if sort is None:
+        return rows
+    kind = rows.collect_schema()[sort]
+    # Categories sort by their number otherwise.
+    key = pl.col(sort).cast(pl.String) if isinstance(kind, pl.Categorical) else pl.col(sort)
+    descending = kind.is_numeric() and sort not in ASCENDING
+    return rows.sort(key, descending=descending, nulls_last=True, maintain_order=True)
+
+
+def _note(choice: Choice, traces: int) -> None:
+    name = f"{printable(str(choice.trace.path))}: " if traces > 1 else ""
+    sys.stderr.write(f"{name}{choice.loss}\n")

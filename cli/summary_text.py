@@ -1,0 +1,146 @@
+"""The summary, as text and as Markdown."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TextIO
+
+from .reports import value_text
+from .table import Column, write_table
+from .units import count, duration, elide, printable
+
+if TYPE_CHECKING:
+    from ..schemas.summary import Summary, SummaryFunction
+
+
+def write_summary(summary: Summary, out: TextIO, width: int | None) -> None:
+    """Write `summary` for a reader: facts, top functions, hot paths, arguments."""
+    for name, value in facts(summary):
+        out.write(_line(f"{name:<10} {value}", width))
+    for title, functions, by in (
+        ("Functions by total time", summary["top_total"], "TOTAL"),
+        ("Functions by self time", summary["top_self"], "SELF"),
+    ):
+        if functions:
+            out.write(f"\n{title}\n")
+            _functions(functions, by, out, width)
+    if summary["hot_paths"]:
+        out.write("\nHottest paths, by the self time of the last function\n")
+        write_table(
+            [
+                Column("  SELF", [duration(path["self_ns"]) for path in summary["hot_paths"]]),
+                Column("TOTAL", [duration(path["total_ns"]) for path in summary["hot_paths"]], rank=1),
+                Column("CALLS", [count(path["calls"]) for path in summary["hot_paths"]]),
+                Column(
+                    "PATH",
+                    [" → ".join(map(printable, path["path"])) for path in summary["hot_paths"]],
+                    left=True,
+                    elastic=True,
+                ),
+            ],
+            out,
+            width,
+        )
+    for title, lines in (
+        ("Latency that goes with an argument (raw registers)", _arguments(summary)),
+        ("Return values (raw registers)", _returns(summary)),
+    ):
+        if lines:
+            out.write(f"\n{title}\n")
+            for line in lines:
+                out.write(_line(f"  {line}", width))
+    if summary["notices"]:
+        out.write("\nNotices\n")
+        for notice in summary["notices"]:
+            out.write(f"  {printable(notice)}\n")
+    out.write("\n")
+
+
+def facts(summary: Summary) -> list[tuple[str, str]]:
+    """What was recorded, when, where and how much, as (name, text)."""
+    functions, events = summary["functions"], summary["events"]
+    started = datetime.fromtimestamp(summary["started_ns"] // 10**9, UTC)
+    command = summary["command"]
+    status = summary["exit_status"]
+    ended = summary["end_reason"] + (f", exit status {status}" if status is not None else "")
+    what = f"{functions['called']:,} of {functions['traced']:,} traced functions called"
+    if functions["entry_only"]:
+        what += f", {functions['entry_only']:,} entry-only"
+    if functions["skipped"]:
+        what += f", {functions['skipped']:,} skipped"
+    lost = sum(events["lost"].values())
+    flow = f"{events['recorded']:,} recorded, {lost:,} lost"
+    if summary["loss_windows"]:
+        flow += f" in {len(summary['loss_windows']):,} windows"
+    if events["after_limit"]:
+        flow += f", {events['after_limit']:,} past the limit"
+    rows = [("trace", printable(summary["trace"]))]
+    if command is not None:
+        rows.append(("command", printable(shlex.join(command))))
+    else:
+        listed = [f"{p['tgid']} {shlex.join(p['command'])}" for p in summary["processes"][:3]]
+        more = f" and {len(summary['processes']) - 3} more" if len(summary["processes"]) > 3 else ""
+        rows.append(("processes", printable(", ".join(listed)) + more))
+    return [
+        *rows,
+        (
+            "recorded",
+            f"{started:%Y-%m-%d %H:%M:%S} UTC for {' '.join(duration(summary['duration_ns']).split())}, by funcsnoop "
+            f"{printable(summary['tool_version'])} ({printable(summary['attach'])})",
+        ),
+        ("host", printable(f"{summary['host']}, Linux {summary['kernel']}, {summary['architecture']}")),
+        ("ended", printable(ended)),
+        ("functions", what),
+        ("events", flow),
+        (
+            "calls",
+            f"{summary['calls']:,} in {summary['threads']:,} thread{'s' if summary['threads'] != 1 else ''}",
+        ),
+    ]
+
+
+def _functions(functions: Sequence[SummaryFunction], by: str, out: TextIO, width: int | None) -> None:
+    times = {"TOTAL": "total_ns", "SELF": "self_ns", "P50": "p50_ns", "P99": "p99_ns"}
+    order = [by, *(name for name in times if name != by)]
+    write_table(
+        [
+            *(
+                Column(
+                    f"  {name}" if place == 0 else name,
+                    [duration(f[times[name]]) for f in functions],
+                    rank=place,
+                )  # type: ignore[literal-required]
+                for place, name in enumerate(order)
+            ),
+            Column("CALLS", [count(f["calls"]) for f in functions]),
+            Column("FUNCTION", [printable(f["function"]) for f in functions], left=True, elastic=True),
+            Column("MODULE", [printable(f["module"]) for f in functions], rank=5, left=True),
+        ],
+        out,
+        width,
+    )
+
+
+def _arguments(summary: Summary) -> list[str]:
+    lines = []
+    for item in summary["arguments"]:
+        sides = []
+        for side in (item["slow"], item["fast"]):
+            low, high = value_text(side["low"], None), value_text(side["high"], None)
+            at = low if low == high else f"{low}…{high}"
+            sides.append(f"{' '.join(duration(side['p50_ns']).split())} at {at} ({side['calls']:,} calls)")
+        lines.append(f"{printable(item['function'])} {item['arg']}: p50 {sides[0]}, {sides[1]}")
+    return lines
+
+
+def _returns(summary: Summary) -> list[str]:
+    return [
+        f"{printable(item['function'])}: {value_text(item['value'], None)} in {item['count']:,} calls ({item['share']:.1%})"
+        for item in summary["returns"]
+    ]
+
+
+def _line(text: str, width: int | None) -> str:
+    return (text if width is None else elide(text, width)).rstrip() + "\n"
