@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ class Programs:
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
         self._loaded: dict[tuple[str, int], int] = {}
-        self._module = _compile(SOURCE.read_text(), sizes.flags())
+        self._module = compile_program(SOURCE.read_text(), sizes.flags())
 
     def load(
         self, name: str, attach_type: int = 0, program_type: int = syscall.PROG_TYPE_KPROBE
@@ -168,14 +169,14 @@ class Programs:
         return int(self._module[name.encode()].map_fd)
 
 
-def _compile(text: str, flags: Sequence[str]) -> object:
+def compile_program(text: str, flags: Sequence[str]) -> Any:
     """bcc's BPF object for the program `text`."""
     bcc = load_bcc()
     # bcc reads the kernel's headers from here; ours are the few that this program needs.
     os.environ["BCC_KERNEL_SOURCE"] = str(SHIM)
     with _stderr_to_file() as output:
         try:
-            return bcc.BPF(text=text, cflags=[*host().defines(), *flags])
+            return bcc.BPF(text=text.encode(), cflags=[*host().defines(), *flags])
         except Exception as error:
             # bcc raises plain Exception; what it and clang have to say stands on stderr.
             reason = str(error)

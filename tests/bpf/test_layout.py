@@ -1,0 +1,53 @@
+"""The C structs and their NumPy types agree, field by field, as the compiler sees them."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from funcsnoop.bpf import layout
+from funcsnoop.bpf.program import SOURCE, Sizes, compile_program
+from funcsnoop.errors import KernelError
+
+EVENTS = list(itertools.product(["lean", "full"], [0, 1, 6]))
+
+
+def assertions(struct: str, dtype: np.dtype, shift: int = 0) -> str:
+    """C that compiles only if each field of `struct` lies where `dtype` has it."""
+    lines = [f"_Static_assert(sizeof(struct {struct}) == {dtype.itemsize + shift}, \"size\");"]
+    for name, (field, offset, *_) in dtype.fields.items():
+        if name.startswith("_"):
+            continue
+        lines.append(f"_Static_assert(__builtin_offsetof(struct {struct}, {name}) == {offset + shift}, \"{name}\");")
+        lines.append(
+            f"_Static_assert(sizeof(((struct {struct} *)0)->{name}) == {field.itemsize + shift}, \"{name} size\");"
+        )
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(("name", "arguments"), EVENTS)
+def test_event(name, arguments):
+    sizes = Sizes(layout=name, arguments=arguments)
+    text = SOURCE.read_text() + assertions("func_trace_event", layout.event_dtype(name, arguments))
+    compile_program(text, sizes.flags()).cleanup()
+
+
+def test_other_records():
+    text = SOURCE.read_text()
+    text += assertions("snoop_counts", layout.COUNTS)
+    text += assertions("ended_thread", layout.ENDED_THREAD)
+    compile_program(text, Sizes().flags()).cleanup()
+
+
+def test_a_wrong_offset_does_not_compile():
+    text = SOURCE.read_text() + assertions("snoop_counts", layout.COUNTS, shift=1)
+    with pytest.raises(KernelError, match="static.assert"):
+        compile_program(text, Sizes().flags())
+
+
+def test_full_is_the_struct_of_the_design_with_the_frame():
+    dtype = layout.event_dtype("full", 6)
+    assert dtype.itemsize == 160
+    assert [n for n in dtype.names if not n.startswith("_")] == [
+        "type", "cookie", "pid", "tgid", "timestamp", "name", "args", "ret_val", "frame",
+    ]  # fmt: skip

@@ -1,0 +1,87 @@
+"""Fixtures for all tests: build C programs, run the installed command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import funcsnoop
+from funcsnoop.analyze.trace import Trace
+
+PROGRAMS = Path(__file__).parent / "programs"
+FUNCSNOOP = Path(sys.executable).with_name("funcsnoop")
+
+Build = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """build("calls.c", "-O1", ...) compiles a program of tests/programs once; its path."""
+    directory = tmp_path_factory.mktemp("programs")
+    built: dict[tuple[str, ...], Path] = {}
+
+    def compile_(source: str, *flags: str, name: str | None = None) -> Path:
+        key = (source, *flags)
+        if key not in built:
+            place = directory / str(len(built))
+            place.mkdir()
+            built[key] = place / (name or Path(source).stem)
+            compiler = "g++" if source.endswith(".cc") else "gcc"
+            subprocess.run([compiler, "-o", built[key], PROGRAMS / source, *flags], check=True)
+        return built[key]
+
+    return compile_
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A funcsnoop command that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Finished]:
+    """run("record", "-f", "x", "--", "./a.out"): the installed command, in an empty directory."""
+
+    def run_(*arguments: str | Path, env: dict[str, str] | None = None, **options: object) -> Finished:
+        done = subprocess.run(
+            [FUNCSNOOP, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | {"COLUMNS": "100"} | (env or {}),
+            **options,  # type: ignore[call-overload]
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return run_
+
+
+@pytest.fixture
+def record(run: Callable[..., Finished], tmp_path: Path) -> Callable[..., Trace]:
+    """record(options, command): a recording that is to work; the opened trace."""
+    count = 0
+
+    def record_(
+        options: Sequence[str | Path], command: Sequence[str | Path] = (), *, status: int = 0
+    ) -> Trace:
+        nonlocal count
+        count += 1
+        output = tmp_path / f"trace{count}.parquet"
+        after = ["--", *command] if command else []
+        done = run("record", "-o", output, *options, *after)
+        assert done.status == status, done.stderr
+        return funcsnoop.open(output)
+
+    return record_
