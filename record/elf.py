@@ -17,12 +17,11 @@ from typing import Final, NamedTuple, NoReturn, Self
 import numpy as np
 import numpy.typing as npt
 
+from ..bpf.arch import ARCHITECTURES
 from ..errors import TargetError
 
 Bytes = npt.NDArray[np.uint8]
 
-#: `e_machine` by what uname calls the machine.
-MACHINES: Final = {"x86_64": 62, "aarch64": 183}
 _MACHINE_NAMES: Final = {
     3: "i386",
     40: "ARM",
@@ -32,7 +31,8 @@ _MACHINE_NAMES: Final = {
     21: "PowerPC",
     22: "s390",
 }
-HOST_MACHINE: Final = MACHINES.get(os.uname().machine, 0)
+#: `e_machine` of this machine, 0 where funcsnoop does not know it: then no file is for it.
+HOST_MACHINE: Final = next((a.elf_machine for a in ARCHITECTURES.values() if a.name == os.uname().machine), 0)
 
 #: No table of a real file comes near; a sparse file can claim any size.
 LARGEST_READ: Final = 1 << 30

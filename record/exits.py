@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from ..schemas.metadata import ExitStrategy
 from .hazards import FileHazards
+
+if TYPE_CHECKING:
+    from ..schemas.metadata import ExitStrategy
 
 ExitPolicy = Literal["auto", "return", "none"]
 

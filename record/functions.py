@@ -22,6 +22,7 @@ START_UP = "start-up code"
 FRAGMENT = "a fragment of another function"
 PLT = "a PLT stub"
 NO_SIZE = "the symbol has no size"
+RESOLVER = "it chooses the code of an IFUNC, and only the loader calls it"
 NOT_CODE = "not in executable memory"
 
 
@@ -109,6 +110,9 @@ def read_functions(elf: ElfFile, tables: Sequence[Symbols]) -> FunctionTable:
         ):
             part.append(values)
     functions = _join(names, *(np.concatenate(part) for part in parts)) if names else []
+    if resolvers:
+        left_out += [LeftOut(f.symbol, RESOLVER) for f in functions if f.address in resolvers]
+        functions = [f for f in functions if f.address not in resolvers]
     return FunctionTable(functions, [frozenset(group) for group in resolvers.values()], left_out)
 
 

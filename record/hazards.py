@@ -24,6 +24,7 @@ from .elf_symbols import SHN_UNDEF, dynsym, symtab
 _LEAVING: Final = re.compile(
     "pthread_exit|pthread_cancel|_?longjmp|siglongjmp|__longjmp_chk|swapcontext|setcontext|_Unwind_.*"
 )
+_EXECUTING: Final = re.compile("f?exec(l|v|le|ve|lp|vp|vpe|veat)")
 #: What a static executable has that leaves functions, whoever calls it.
 _STATIC: Final = re.compile(
     "_Unwind_RaiseException|_Unwind_ForcedUnwind|_?longjmp|siglongjmp|swapcontext|setcontext|pthread_exit|pthread_cancel"
@@ -37,11 +38,15 @@ _MOST_COMMENT: Final = 1 << 20
 
 @dataclass(frozen=True)
 class FileHazards:
-    """`reasons` why code of this file may unwind. `go`: return probes crash it. `opens`: imports dlopen."""
+    """`reasons` why code of this file may unwind. `go`: return probes crash it.
+
+    `opens`: it imports dlopen. `executes`: it can become another program, whose code nobody knows yet.
+    """
 
     reasons: tuple[str, ...] = ()
     go: bool = False
     opens: bool = False
+    executes: bool = False
 
 
 def inspect(elf: ElfFile, file_name: str) -> FileHazards:
@@ -51,7 +56,9 @@ def inspect(elf: ElfFile, file_name: str) -> FileHazards:
     table = dynsym(elf)
     if table is not None:
         imports = set(table.imported())
-    hazards = FileHazards(opens=bool(imports & {"dlopen", "dlmopen"}))
+    hazards = FileHazards(
+        opens=bool(imports & {"dlopen", "dlmopen"}), executes=any(map(_EXECUTING.fullmatch, imports))
+    )
     if sections & _GO_SECTIONS:
         return replace(hazards, reasons=(f"{file_name} is a Go program",), go=True)
     if _RUNTIMES.match(file_name):

@@ -34,6 +34,8 @@ class Place:
 class Program:
     """One program that is to run, or any program at all (`executable` None)."""
 
+    pid = None
+
     def __init__(
         self, executable: str | None, names: frozenset[str], environment: Mapping[str, str], cwd: str
     ) -> None:
@@ -42,6 +44,11 @@ class Program:
         self._names = names
         self._cwd = cwd
         self.loader = Loader(self.executable, environment, cwd)
+
+    @property
+    def local_executable(self) -> str:
+        """Where we open the executable."""
+        return self.executable or ""
 
     def find(self, module: str | None) -> Place:
         """The module of that name or path, None the executable. TargetError without one."""
@@ -73,12 +80,18 @@ class Program:
 class Process:
     """One running process."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, cwd: str) -> None:
         self.pid = pid
+        self._cwd = cwd
         self.executable = processes.executable(pid)
         self.environment = processes.environment(pid)
         self.root = processes.root(pid)
         self._maps = processes.read_maps(pid)
+
+    @property
+    def local_executable(self) -> str:
+        """Where we open the executable."""
+        return f"/proc/{self.pid}/exe"
 
     @cached_property
     def loader(self) -> Loader:
@@ -96,12 +109,12 @@ class Process:
                 found.setdefault(mapping.path, mapping)
         return found
 
-    def find(self, module: str | None, cwd: str) -> Place:
+    def find(self, module: str | None) -> Place:
         """The module of that name or path, None the executable. TargetError without one."""
         if module is None:
             path = self.executable
         elif "/" in module:
-            path = resolve(self.root, os.path.join(cwd, module))
+            path = resolve(self.root, os.path.join(self._cwd, module))
             # A file that was replaced on disk is mapped under its path still.
             if path not in self.code and not os.path.exists(self.root + path):
                 raise no_such_file(module, self.root + path)
@@ -153,7 +166,7 @@ class Process:
 def programs(target: Target) -> list[Program | Process]:
     """What a SPEC's module is looked for in."""
     if target.pids:
-        return [Process(pid) for pid in target.pids]
+        return [Process(pid, target.cwd) for pid in target.pids]
     names = frozenset({os.path.basename(target.command[0])} if target.command else ())
     return [Program(target.executable(), names, target.environment, target.cwd)]
 

@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .elf import HOST_MACHINE, MACHINES, Bytes, ElfFile
+from ..bpf.arch import X86_64
+from .elf import HOST_MACHINE, Bytes, ElfFile
 from .functions import Function
 
 _ENDBR64: Final = bytes.fromhex("f30f1efa")
@@ -47,7 +48,7 @@ class Site(NamedTuple):
 
 def find_sites(elf: ElfFile, functions: Sequence[Function]) -> list[Site]:
     """The site of each function of `elf`, in order. TargetError when the file cannot be read."""
-    if MACHINES["x86_64"] != HOST_MACHINE:
+    if X86_64.elf_machine != HOST_MACHINE:
         # Other architectures have fixed-size instructions that are probed where they stand.
         return [Site(0)] * len(functions)
     sites: list[Site] = []

@@ -1,0 +1,76 @@
+"""Show a plan to a person, as `record --dry-run` does."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from typing import TYPE_CHECKING, TextIO
+
+from .printable import printable
+
+if TYPE_CHECKING:
+    from ..record.plan import Plan, PlannedFunction, PlannedModule
+
+#: As many functions of a module are listed; the others are counted.
+MOST_LISTED = 40
+
+
+def render_plan(plan: Plan, file: TextIO) -> None:
+    """Write what would be probed, what would not, and why, to `file`."""
+    count = len(plan.functions)
+    file.write(f"Target     {printable(_target(plan))}\n")
+    if plan.executable:
+        file.write(f"Executable {printable(plan.executable)}\n")
+    file.write(f"Functions  {count:,} in {_count(len(plan.modules), 'module')}\n")
+    for strategy, number in sorted(Counter((f.exit, f.exit_reason) for f in plan.functions).items()):
+        how = "entries and returns" if strategy[0] == "return" else "entries only"
+        file.write(f"Probes     {how} for {_count(number, 'function')}: {printable(strategy[1])}\n")
+    for module in plan.modules:
+        _module(plan, module, file)
+    if plan.skipped:
+        file.write("\nLeft out\n")
+        for reason, number in Counter(skipped["reason"] for skipped in plan.skipped).most_common():
+            symbols = [printable(s["symbol"]) for s in plan.skipped if s["reason"] == reason]
+            more = ", …" if len(symbols) > 3 else ""
+            file.write(f"  {number:,}: {reason} ({', '.join(symbols[:3])}{more})\n")
+    for notice in plan.notices:
+        file.write(f"\nNotice: {printable(notice)}\n")
+
+
+def _target(plan: Plan) -> str:
+    target = plan.target
+    if target.command is not None:
+        return shlex.join(target.command)
+    if target.everything:
+        return "every process"
+    return ("process " if len(target.pids) == 1 else "processes ") + ", ".join(map(str, target.pids))
+
+
+def _module(plan: Plan, module: PlannedModule, file: TextIO) -> None:
+    file.write(f"\n{printable(module.path)}\n")
+    file.write(f"  build id   {module.build_id or 'none'}\n")
+    if module.attach_path != module.path:
+        file.write(f"  opened as  {printable(module.attach_path)}\n")
+    if module.pids and len(plan.target.pids) > 1:
+        file.write(f"  mapped by  {', '.join(map(str, module.pids))}\n")
+    if not plan.target.everything:
+        shared = "yes, other processes map it too" if module.shared else "no, nobody else maps it"
+        file.write(f"  shared     {shared}\n")
+    file.write(f"  functions  {len(module.functions):,}\n")
+    for function in module.functions[:MOST_LISTED]:
+        file.write(f"    {function.address:#12x}  {_function(function)}\n")
+    more = len(module.functions) - MOST_LISTED
+    if more > 0:
+        file.write(f"    … and {more:,} more\n")
+
+
+def _function(function: PlannedFunction) -> str:
+    skip = function.site - function.offset
+    text = printable(function.demangled) + (f"  +{skip}" if skip else "")
+    if function.aliases:
+        text += f"  (also {', '.join(map(printable, function.aliases))})"
+    return text
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
