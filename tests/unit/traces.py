@@ -37,8 +37,7 @@ def function(cookie: int, symbol: str, **fields: Any) -> dict[str, Any]:
 
 @dataclass
 class Recording:
-    """
-    Builds a trace event by event.
+    """Builds a trace event by event.
 
     `frame` defaults to one that is deeper by 16 for each call open on the thread, as a compiler would
     give it; `cookie` of a function is its place in `functions`, from 1.
