@@ -11,9 +11,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line, and exit with its status."""
-    from .app import app
-
     try:
+        from .app import app
+
         app(prog_name="funcsnoop")
     except FuncsnoopError as error:
         sys.stderr.write(f"funcsnoop: {error.message}\n  {error.hint}\n")

@@ -47,7 +47,7 @@ def find_tables(elf: ElfFile, file: str, root: str, opened: ExitStack) -> Sequen
     mini = _minidebuginfo(elf)
     tables = [table for table in (dynamic, mini) if table is not None]
     if not tables:
-        elf.bad("it has no symbols", "install its debug symbols, or trace a build that is not stripped")
+        elf.bad("it has no symbols", "Install its debug symbols, or trace a build that is not stripped.")
     return tables
 
 

@@ -104,12 +104,12 @@ class ElfFile:
         except OSError as error:
             raise cannot_open(shown, error) from None
         except ValueError:
-            raise TargetError("a path cannot contain a NUL byte", "check the path") from None
+            raise TargetError("a path cannot contain a NUL byte", "Check the path.") from None
         try:
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
                 kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
-                raise TargetError(f"{shown} is {kind}", "name an executable or a shared library")
+                raise TargetError(f"{shown} is {kind}", "Name an executable or a shared library.")
             return cls(shown, descriptor=descriptor)
         except BaseException:
             os.close(descriptor)
@@ -128,7 +128,9 @@ class ElfFile:
     ) -> None:
         self.close()
 
-    def bad(self, why: str, hint: str = "name an executable or a shared library of this machine") -> NoReturn:
+    def bad(
+        self, why: str, hint: str = "Name an executable or a shared library of this machine."
+    ) -> NoReturn:
         raise TargetError(f"{self.path}: {why}", hint)
 
     def bytes_at(self, offset: int, size: int) -> bytes:
@@ -156,14 +158,14 @@ class ElfFile:
             self.bad("the file is truncated or damaged")
         ident = self.bytes_at(0, 16)
         if ident[4] != 2:
-            self.bad("a 32-bit ELF file", "funcsnoop traces 64-bit programs only")
+            self.bad("a 32-bit ELF file", "Only 64-bit programs can be traced.")
         if ident[5] != 1:
             self.bad("a big-endian ELF file")
         header = np.frombuffer(self.bytes_at(0, _HEADER.itemsize), _HEADER)[0]
         self.type, self.machine = int(header["type"]), int(header["machine"])
         if self.machine != HOST_MACHINE:
             name = _MACHINE_NAMES.get(self.machine, f"architecture {self.machine}")
-            self.bad(f"made for {name}, not for this machine", "name a file that runs on this machine")
+            self.bad(f"made for {name}, not for this machine", "Name a file that runs on this machine.")
         if self.type not in (_ET_EXEC, _ET_DYN):
             self.bad("neither an executable nor a shared library")
         self._sections_at = int(header["shoff"]), int(header["shentsize"]), int(header["shnum"])
@@ -254,12 +256,12 @@ class ElfFile:
 def cannot_open(path: str, error: OSError) -> TargetError:
     """The TargetError for a file that the system does not let us read."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return TargetError(f"no such file: {path}", "check the path")
+        return TargetError(f"no such file: {path}", "Check the path.")
     if isinstance(error, PermissionError):
         return TargetError(
-            f"{path} may not be read", "run as a user who may read it, or with CAP_DAC_READ_SEARCH"
+            f"{path} may not be read", "Run as a user who may read it, or with CAP_DAC_READ_SEARCH."
         )
-    return TargetError(f"{path} cannot be read: {error.strerror}", "check the path")
+    return TargetError(f"{path} cannot be read: {error.strerror}", "Check the path.")
 
 
 def text_at(strings: bytes, offset: int, longest: int = 4096) -> str:

@@ -240,5 +240,5 @@ def no_such_library(name: str, known: Sequence[str]) -> TargetError:
     stem = name.partition(".so")[0]
     stems = sorted({f.partition(".so")[0] for f in known})
     near = get_close_matches(stem, stems, 4, 0.6) or [s for s in stems if stem.removeprefix("lib") in s][:4]
-    hint = f"near ones: {', '.join(near)}" if near else "give the path of its file"
+    hint = f"Near ones: {', '.join(near)}" if near else "Give the path of its file."
     return TargetError(f"no library {name}", hint)

@@ -55,7 +55,7 @@ class Program:
         if module is None:
             if self.executable is None:
                 raise UsageError(
-                    "with --all-processes there is no one executable", "name the module: -f 'MODULE:PATTERN'"
+                    "with --all-processes there is no one executable", "Name the module: -f 'MODULE:PATTERN'"
                 )
             path = self.executable
         elif "/" in module:
@@ -147,7 +147,7 @@ class Process:
                 raise PrivilegeError(
                     f"{mapping.path} was replaced on disk since process {self.pid} loaded it, "
                     f"and the one it runs cannot be reached ({error.strerror})",
-                    "run funcsnoop as root or with CAP_SYS_ADMIN, or restart the process",
+                    "Run funcsnoop as root or with CAP_SYS_ADMIN, or restart the process.",
                 ) from None
             return self.root + mapping.path
         return link
@@ -179,5 +179,5 @@ def no_such_file(module: str, path: str) -> TargetError:
     with suppress(OSError):
         near = get_close_matches(os.path.basename(path), os.listdir(os.path.dirname(path) or "."), 4)
     return TargetError(
-        f"no such file: {module}", f"near ones: {', '.join(near)}" if near else "check the path"
+        f"no such file: {module}", f"Near ones: {', '.join(near)}" if near else "Check the path."
     )

@@ -257,11 +257,11 @@ def no_match(pattern: Pattern, modules: Sequence[Module]) -> TargetError:
                 f"{where} calls {pattern.text} but does not define it",
                 f"Name the library that does, as in: -f 'libc:{pattern.text}'",
             )
+    if not any(module.everything for module in modules):
+        return TargetError(
+            f"{where} has no function symbols",
+            "Install its debug symbols, or trace a build that is not stripped.",
+        )
     near = closest(pattern, [f for module in modules for f in module.everything])
-    if near:
-        hint = f"Near names: {', '.join(near)}"
-    elif not any(module.everything for module in modules):
-        hint = "It has no function symbols: install its debug symbols, or trace a build that is not stripped."
-    else:
-        hint = _LIST
+    hint = f"Near names: {', '.join(near)}" if near else _LIST
     return TargetError(f"no function of {where} matches {pattern.text!r}", hint)

@@ -40,12 +40,12 @@ class FileMapping(NamedTuple):
 def no_privilege(pid: int) -> PrivilegeError:
     return PrivilegeError(
         f"process {pid} belongs to another user, or may not be inspected",
-        "run funcsnoop as root, or with CAP_SYS_PTRACE",
+        "Run funcsnoop as root, or with CAP_SYS_PTRACE.",
     )
 
 
 def gone(pid: int) -> TargetError:
-    return TargetError(f"no process {pid}", "list the running processes with: ps -e")
+    return TargetError(f"no process {pid}", "List the running processes with: ps -e")
 
 
 def parse_maps(content: bytes) -> Iterator[FileMapping]:
@@ -83,7 +83,7 @@ def read_maps(pid: int) -> list[FileMapping]:
 def check(pid: int) -> None:
     """Raise TargetError or PrivilegeError unless `pid` is a process whose functions can be traced."""
     if pid == os.getpid():
-        raise TargetError(f"process {pid} is funcsnoop itself", "trace another process")
+        raise TargetError(f"process {pid} is funcsnoop itself", "Trace another process.")
     try:
         with open(f"/proc/{pid}/status", "rb") as file:
             status = dict(line.split(b":\t", 1) for line in file.read().splitlines() if b":\t" in line)
@@ -91,10 +91,10 @@ def check(pid: int) -> None:
         raise gone(pid) from None
     leader = int(status.get(b"Tgid", b"0"))
     if leader and leader != pid:
-        raise TargetError(f"{pid} is a thread of process {leader}", f"trace the process: -p {leader}")
+        raise TargetError(f"{pid} is a thread of process {leader}", f"Trace the process: -p {leader}")
     if status.get(b"State", b"?")[:1] in b"ZX":
         raise TargetError(
-            f"process {pid} has ended already", "its parent has not waited for it; there is nothing to trace"
+            f"process {pid} has ended already", "Its parent has not waited for it; there is nothing to trace."
         )
     try:
         os.readlink(f"/proc/{pid}/exe")
@@ -103,7 +103,7 @@ def check(pid: int) -> None:
     except OSError:
         if os.path.exists(f"/proc/{pid}"):
             raise TargetError(
-                f"process {pid} is a kernel thread", "it has no user-space functions to trace"
+                f"process {pid} is a kernel thread", "It has no user-space functions to trace."
             ) from None
         raise gone(pid) from None
     if not os.access(f"/proc/{pid}/maps", os.R_OK):

@@ -267,7 +267,9 @@ class Recorder:
         if self._command and status is None and self._interrupts < 2:
             # A limit took the probes out; the command runs on as if nothing had been.
             status = self._wait_for_command()
-        return Result(metadata, size, status if status is not None else 0)
+        if self._command and status is None:
+            status = 128 + signal.SIGINT  # the user left before the command ended
+        return Result(metadata, size, status or 0)
 
     def _wait_for_command(self) -> int | None:
         """The command's exit status, or None after a second interrupt."""

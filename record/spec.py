@@ -82,9 +82,10 @@ def parse_pattern(text: str, spec: str | None = None) -> Pattern:
 
 
 def _split(text: str) -> tuple[str | None, str]:
-    at = text.find(":/")
-    if at >= 0 and (text.endswith("/") or text.startswith("/")):
-        return text[:at], text[at + 1 :]
+    # Not the second colon of a `::` at a regex's end.
+    colon = re.search("(?<!:):/", text)
+    if colon and (text.endswith("/") or text.startswith("/")):
+        return text[: colon.start()], text[colon.start() + 1 :]
     if text.startswith("/") and text.endswith("/"):
         return None, text
     for run in reversed(list(re.finditer(":+", text))):
@@ -95,7 +96,7 @@ def _split(text: str) -> tuple[str | None, str]:
 
 def _wrong(spec: str, why: str) -> UsageError:
     return UsageError(
-        f"{spec!r}: {why}", "write [MODULE:]PATTERN, such as 'libc:str*', '/lib/x.so:/^get/' or 'main'"
+        f"{spec!r}: {why}", "Write [MODULE:]PATTERN, such as 'libc:str*', '/lib/x.so:/^get/' or 'main'"
     )
 
 

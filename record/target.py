@@ -34,7 +34,7 @@ class Target:
     ) -> Self:
         """A command that will be launched. TargetError when it cannot be."""
         if not command or not command[0]:
-            raise UsageError("there is no command", "name one after --, as in: funcsnoop record -- ls -l")
+            raise UsageError("there is no command", "Name one after --, as in: funcsnoop record -- ls -l")
         target = cls(
             tuple(command),
             (),
@@ -73,7 +73,7 @@ class Target:
 def find_program(name: str, environment: Mapping[str, str], cwd: str) -> str:
     """The file that execvp(3) would execute for `name`, as an absolute path."""
     if "\0" in name:
-        raise TargetError("a command cannot contain a NUL byte", "check the command")
+        raise TargetError("a command cannot contain a NUL byte", "Check the command.")
     if "/" in name:
         path = os.path.join(cwd, name)
         problem = _not_executable(path)
@@ -91,9 +91,9 @@ def find_program(name: str, environment: Mapping[str, str], cwd: str) -> str:
     if forbidden:
         path, problem = forbidden
         raise TargetError(f"{path} {problem[0]}", problem[1])
-    hint = "check the spelling, or give its path"
+    hint = "Check the spelling, or give its path."
     if os.path.exists(os.path.join(cwd, name)):
-        hint = f"for the file in this directory: ./{name}"
+        hint = f"For the file in this directory: ./{name}"
     raise TargetError(f"no command {name} in PATH", hint)
 
 
@@ -102,15 +102,15 @@ def _not_executable(path: str) -> tuple[str, str] | None:
     try:
         mode = os.stat(path).st_mode
     except PermissionError:
-        return "may not be reached", "a directory above it may not be searched by this user"
+        return "may not be reached", "This user may not search a directory above it."
     except OSError:
-        return "does not exist", "check the path of the command"
+        return "does not exist", "Check the path of the command."
     if stat.S_ISDIR(mode):
-        return "is a directory", "name a program in it"
+        return "is a directory", "Name a program in it."
     if not stat.S_ISREG(mode):
-        return "is not a regular file", "name a program"
+        return "is not a regular file", "Name a program."
     if not os.access(path, os.X_OK):
-        return "is not executable", f"make it so with: chmod +x {path}"
+        return "is not executable", f"Make it so with: chmod +x {path}"
     return None
 
 
@@ -125,13 +125,13 @@ def interpreter_of(path: str, environment: Mapping[str, str], cwd: str) -> str:
             # It may be executed but not read. The caller says so when it needs the symbols.
             return path
         except OSError as error:
-            raise TargetError(f"{path} cannot be read: {error.strerror}", "check the command") from None
+            raise TargetError(f"{path} cannot be read: {error.strerror}", "Check the command.") from None
         if not start.startswith(b"#!"):
             return path
         line = os.fsdecode(start[2:].split(b"\n", 1)[0]).strip(" \t")
         name, _, argument = line.replace("\t", " ").partition(" ")
         if not name:
-            raise TargetError(f"{path} names no interpreter after #!", "give one, such as: #!/bin/sh")
+            raise TargetError(f"{path} names no interpreter after #!", "Give one, such as: #!/bin/sh")
         if os.path.basename(name) == "env":
             path = _behind_env(path, argument.strip().split(), environment, cwd)
             continue
@@ -141,7 +141,7 @@ def interpreter_of(path: str, environment: Mapping[str, str], cwd: str) -> str:
             raise TargetError(f"{name}, the interpreter of {path}, {problem[0]}", problem[1])
         path = interpreter
     raise TargetError(
-        f"{script}: interpreters are scripts, too many deep", "name the interpreter as the command"
+        f"{script}: interpreters are scripts, too many deep", "Name the interpreter as the command."
     )
 
 
@@ -156,4 +156,4 @@ def _behind_env(script: str, words: list[str], environment: Mapping[str, str], c
         if not equals:
             return find_program(word, settings, cwd)
         settings[name] = value
-    raise TargetError(f"{script} names no interpreter after env", "give one, such as: #!/usr/bin/env python3")
+    raise TargetError(f"{script} names no interpreter after env", "Give one, such as: #!/usr/bin/env python3")
