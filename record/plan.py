@@ -231,7 +231,11 @@ class _Planner:
         if self.target.everything:
             return [True] * len(modules)
         traced = frozenset({*self.target.pids, os.getpid()})
-        return processes.mapped_elsewhere([module.place.file for module in modules], traced)
+        executables = {program.executable for program in self.programs}
+        paths = [module.place.path for module in modules]
+        names = [os.path.basename(path) if path in executables else None for path in paths]
+        files = [module.place.file for module in modules]
+        return processes.mapped_elsewhere(list(zip(files, names, strict=True)), traced)
 
 
 def _check(found: Sequence[tuple[Module, Function]]) -> None:

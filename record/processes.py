@@ -18,6 +18,8 @@ _MAPPING: Final = re.compile(
 )
 _ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
 _DELETED: Final = b" (deleted)"
+#: Longer names of commands are cut by the kernel (TASK_COMM_LEN).
+_COMMAND_BYTES: Final = 15
 
 
 class FileMapping(NamedTuple):
@@ -157,33 +159,42 @@ def kernel_identity(file: str) -> tuple[str, int] | None:
     return None
 
 
-def mapped_elsewhere(files: Sequence[str], excluded: frozenset[int]) -> list[bool]:
-    """For each file, whether a process other than `excluded` maps it now.
+def mapped_elsewhere(files: Sequence[tuple[str, str | None]], excluded: frozenset[int]) -> list[bool]:
+    """Whether a process other than `excluded` maps each of `files`: (where we open it, executable's name).
 
-    True as well where it cannot be told, because another process may not be looked into.
+    The name is that of an executable, None for a library. True as well where it cannot be told: a
+    process that may not be looked into can map any library, but only an executable of its own name.
     """
-    identities = [kernel_identity(file) for file in files]
-    wanted = [i and f" {i[0]} {i[1]} ".encode() for i in identities]
-    found = [i is None for i in identities]
-    for maps in other_maps(excluded):
-        if maps is None:
-            return [True] * len(files)
-        for i, needle in enumerate(wanted):
-            if needle and not found[i] and needle in maps:
+    identities = [kernel_identity(file) for file, _ in files]
+    wanted = [identity and f" {identity[0]} {identity[1]} ".encode() for identity in identities]
+    found = [identity is None for identity in identities]
+    for pid, maps in _other_maps(excluded):
+        command = _command_name(pid) if maps is None else None
+        for i, (_, name) in enumerate(files):
+            if maps is not None:
+                found[i] |= (wanted[i] or b"") in maps
+            elif name is None or command in (None, name[:_COMMAND_BYTES]):
                 found[i] = True
         if all(found):
             break
     return found
 
 
-def other_maps(excluded: frozenset[int]) -> Iterator[bytes | None]:
-    """The text of every other process's maps; None for one that may not be read."""
+def _other_maps(excluded: frozenset[int]) -> Iterator[tuple[int, bytes | None]]:
+    """Every other process and the text of its maps; None for one that may not be read."""
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) not in excluded:
             try:
                 with open(f"/proc/{name}/maps", "rb") as file:
-                    yield file.read()
+                    yield int(name), file.read()
             except PermissionError:
-                yield None
+                yield int(name), None
             except OSError:
                 continue
+
+
+def _command_name(pid: int) -> str | None:
+    """The process's short name, which anyone may read."""
+    with suppress(OSError), open(f"/proc/{pid}/comm", "rb") as file:
+        return os.fsdecode(file.read().removesuffix(b"\n"))
+    return None
