@@ -31,8 +31,7 @@ def arguments(
     *,
     marked: bool = False,
 ) -> pl.LazyFrame:
-    """
-    `schemas.ARGS`, a row for each function and each of `columns` that has values.
+    """`schemas.ARGS`, a row for each function and each of `columns` that has values.
 
     `values(columns)` gives those columns of the events, in file order. Functions come by falling number
     of calls. `marked` adds a column `type`, string: what a value was cast to, null for a raw register.

@@ -8,8 +8,7 @@ from .outer import outermost_of
 
 
 def edges(paired: pl.LazyFrame, functions: pl.LazyFrame) -> pl.LazyFrame:
-    """
-    `schemas.CALLGRAPH`, one row for each pair of functions one of which called the other, by falling
+    """`schemas.CALLGRAPH`, one row for each pair of functions one of which called the other, by falling
     `total_ns`; calls without a recorded caller have a null one.
 
     `paired` are calls as `pairing.pair` gives them, in its order or a selection that keeps it.

@@ -10,8 +10,7 @@ from .outer import outermost_of
 
 
 def call_tree(paired: pl.LazyFrame) -> pl.LazyFrame:
-    """
-    A row for each path of functions that calls took, parents before children:
+    """A row for each path of functions that calls took, parents before children:
 
     `node`, `parent` (uint32, null at a root), `function` (uint32), `calls` (uint64), `total_ns` and
     `self_ns` (int64; null where no call is complete), `level` (uint32, from 0).
@@ -62,8 +61,7 @@ def call_tree(paired: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _places(calls: pl.DataFrame) -> tuple[Ints, list[int], list[int], list[int]]:
-    """
-    Each call's node; each node's parent, function and level. Goes down by depth, all calls of a depth
+    """Each call's node; each node's parent, function and level. Goes down by depth, all calls of a depth
     at once.
     """
     count = len(calls)

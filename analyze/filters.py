@@ -17,8 +17,7 @@ from .nesting import nearest
 def by_time(
     paired: pl.LazyFrame, metadata: TraceMetadata, since: int | None, until: int | None
 ) -> pl.LazyFrame:
-    """
-    Calls that began at `since` or later and before `until`, ns after the recording started.
+    """Calls that began at `since` or later and before `until`, ns after the recording started.
 
     A call whose entry was not seen counts by its exit.
     """
@@ -67,8 +66,7 @@ def _ids(text: str, named: set[int], what: str, known: set[int]) -> set[int]:
 
 
 def matching(functions: pl.LazyFrame, patterns: Sequence[str]) -> list[int]:
-    """
-    The rows of `functions` whose name one of `patterns` is or matches; raises UsageError for none.
+    """The rows of `functions` whose name one of `patterns` is or matches; raises UsageError for none.
 
     A name that is equal comes before a glob, as in `record`.
     """
@@ -88,8 +86,7 @@ def matching(functions: pl.LazyFrame, patterns: Sequence[str]) -> list[int]:
 
 
 def by_function(paired: pl.LazyFrame, rows: Sequence[int], *, beneath: bool = False) -> pl.LazyFrame:
-    """
-    Calls of the functions `rows`; with `beneath` also every call inside such a call.
+    """Calls of the functions `rows`; with `beneath` also every call inside such a call.
 
     `beneath` needs all calls of the trace, `call_id` being their row.
     """

@@ -11,8 +11,7 @@ def names_of(demangled: str, symbol: str) -> tuple[str, ...]:
 
 
 def matches(pattern: str, demangled: str, symbol: str) -> bool:
-    """
-    Whether `pattern` is one of the function's names, or a glob that matches one.
+    """Whether `pattern` is one of the function's names, or a glob that matches one.
 
     A name may itself hold `*` or `[`, as `operator[]` does, so equality counts too.
     """

@@ -10,8 +10,7 @@ from .ranks import PERCENTILES, rank, sort_within
 
 
 def latency(paired: pl.LazyFrame, functions: pl.LazyFrame) -> pl.LazyFrame:
-    """
-    `schemas.LATENCY`, one row for each function that was called, by falling `total_ns`.
+    """`schemas.LATENCY`, one row for each function that was called, by falling `total_ns`.
 
     `paired` are calls as `pairing.pair` gives them, in its order or a selection that keeps it.
     Functions of one name stay apart where their cookies differ.

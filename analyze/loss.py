@@ -12,8 +12,7 @@ from ..schemas.metadata import LossWindow
 
 @dataclass(frozen=True)
 class Loss:
-    """
-    What is missing: events of the whole recording, and calls without both sides.
+    """What is missing: events of the whole recording, and calls without both sides.
 
     The calls are those that a report was asked for; the events are always those of the recording.
     """

@@ -15,8 +15,7 @@ _IDS = {"pid", "tgid"}
 
 
 def decode(raw: bytes, name: str) -> TraceMetadata:
-    """
-    The metadata in `raw`, JSON; `name` is what messages call the trace.
+    """The metadata in `raw`, JSON; `name` is what messages call the trace.
 
     Raises TraceError where it isn't JSON, is of a newer format, or a key is missing or of another type.
     Keys that this version doesn't know are kept.
@@ -101,8 +100,7 @@ def _out_of_range(value: int, where: str) -> str | None:
 
 
 def _encodable(value: Any) -> Any:
-    """
-    `value` with lone surrogates spelled out, as `\\udcff`.
+    """`value` with lone surrogates spelled out, as `\\udcff`.
 
     They stand for bytes of a path or command that were not UTF-8, and no Arrow string can hold them.
     """

@@ -7,12 +7,12 @@ import numpy as np
 from .arrays import Addresses, Codes, Flags, Ints
 
 
-def next_reaching(frame: Addresses, at: Ints) -> Ints:
-    """
-    For each event of `at` the first later event whose frame is at or above its own; else len(frame).
+def next_reaching(frame: Addresses, at: Ints, wanted: Addresses) -> Ints:
+    """For each event of `at` the first later event whose frame is `wanted` or above; else len(frame).
 
-    The stack grows down, so by then the activation that `at` names is gone. A pyramid of block maxima
-    is climbed and descended by all at once: O(len(at) log n) however the frames lie.
+    The stack grows down, so an event at or above a call's frame comes when that call is gone, or ends
+    with a tail call. A pyramid of block maxima is climbed and descended by all at once: O(len(at) log n)
+    however the frames lie.
     """
     count = len(frame)
     result = np.full(len(at), count, np.int64)
@@ -26,7 +26,6 @@ def next_reaching(frame: Addresses, at: Ints) -> Ints:
             levels[-1] = below
         levels.append(np.maximum(below[0::2], below[1::2]))
 
-    wanted = frame[at]
     node = at.copy()
     height = np.zeros(len(at), np.int64)
     climbing = np.arange(len(at))
@@ -54,8 +53,7 @@ def next_reaching(frame: Addresses, at: Ints) -> Ints:
 
 
 def depths(count: int, start: Ints, closed_by: Ints, left_before: Ints) -> Codes:
-    """
-    How many intervals are open before each of `count` events.
+    """How many intervals are open before each of `count` events.
 
     Intervals begin with the events `start`. Some end with the events `closed_by`; others are found to
     have been left just before the events `left_before` (`count` where that is after the last).
@@ -68,8 +66,7 @@ def depths(count: int, start: Ints, closed_by: Ints, left_before: Ints) -> Codes
 
 
 def parents(depth: Codes) -> Ints:
-    """
-    The index of each call's parent among calls in order of their start; -1 at a root.
+    """The index of each call's parent among calls in order of their start; -1 at a root.
 
     A call one deeper than the call before it is that one's child. Any other has the parent of the
     previous call of its depth, which a forward fill in order of (depth, start) brings.
@@ -90,8 +87,7 @@ def parents(depth: Codes) -> Ints:
 
 
 def nearest(parent: Ints, wanted: Flags) -> Ints:
-    """
-    The nearest ancestor of each call for which `wanted` holds, by index; -1 where there is none.
+    """The nearest ancestor of each call for which `wanted` holds, by index; -1 where there is none.
 
     Links over unwanted ancestors double their length in each round, so a recursion that is thousands of
     incomplete calls deep takes a dozen rounds.
@@ -106,8 +102,7 @@ def nearest(parent: Ints, wanted: Flags) -> Ints:
 
 
 def outermost(group: Ints, start: Ints, end: Ints) -> Flags:
-    """
-    Which intervals lie in no earlier interval of their group, for intervals sorted by (group, start).
+    """Which intervals lie in no earlier interval of their group, for intervals sorted by (group, start).
 
     `group` ascends from 0; `start` and `end` are positions, not negative.
     """

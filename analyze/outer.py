@@ -10,8 +10,7 @@ from .nesting import outermost
 
 
 def outermost_of(calls: pl.DataFrame, *group: str) -> Flags:
-    """
-    Which complete calls run in no other complete call of their thread and group.
+    """Which complete calls run in no other complete call of their thread and group.
 
     `calls`, in pairing's order, need `tgid`, `pid`, `entry_row`, `exit_row` and the columns of `group`
     (unsigned, nulls are a value of their own).

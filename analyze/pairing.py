@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -26,8 +28,7 @@ NEEDS = ["type", "cookie", "pid", "tgid", "timestamp", "frame"]
 
 
 def pair(events: pl.LazyFrame, metadata: TraceMetadata) -> pl.LazyFrame:
-    """
-    The calls behind `events`, which need the columns `NEEDS`; within a thread they stand in order.
+    """The calls behind `events`, which need the columns `NEEDS`; within a thread they stand in order.
 
     Yields one row a call, in order of (tgid, pid, start):
 
@@ -45,51 +46,54 @@ def pair(events: pl.LazyFrame, metadata: TraceMetadata) -> pl.LazyFrame:
     Raises TraceError where the events name a function that the metadata lacks.
     """
     table = events.select(NEEDS).collect().to_arrow()
-    is_entry = _is_entry(table)
-    function = _function_rows(table, metadata)
-    keys = pc.bit_wise_or(
-        pc.shift_left(table["tgid"].cast(pa.uint64()), pa.scalar(32, pa.uint64())),
-        table["pid"].cast(pa.uint64()),
+    code, keys = _encode(_thread_keys(table))
+    seen = _Events(
+        is_entry=_is_entry(table["type"]),
+        function=_function_rows(table["cookie"], metadata),
+        timestamp=table["timestamp"].to_numpy(),
+        frame=table["frame"].to_numpy(),
     )
-    code, thread_keys = _encode(keys)
-    del keys
-    timestamp = _numpy(table["timestamp"])
-    frame = _numpy(table["frame"])
     del table
-
-    rank = np.argsort(np.argsort(thread_keys)).astype(np.int32)
-    code = rank[code]
-    thread_keys.sort()
-    sizes = np.bincount(code, minlength=len(thread_keys))
-    starts = np.r_[0, np.cumsum(sizes)]
-    if len(thread_keys) == 1:
-        by_thread = np.arange(len(code))
+    rank = np.argsort(np.argsort(keys)).astype(np.int32)
+    keys.sort()
+    code = rank[code] if len(keys) else code
+    starts = np.r_[0, np.cumsum(np.bincount(code, minlength=len(keys)))].astype(np.int64)
+    if len(keys) > 1:
+        by_thread = np.argsort(code.astype(np.uint16) if len(keys) < 1 << 16 else code, kind="stable")
     else:
-        by_thread = np.argsort(code.astype(np.uint16) if len(thread_keys) < 1 << 16 else code, kind="stable")
-    first_seen = timestamp[by_thread[starts[:-1]]]
-    threads = threads_of(thread_keys, first_seen, metadata)
-
+        by_thread = np.arange(len(code))
+    threads = threads_of(keys, seen.timestamp[by_thread[starts[:-1]]], metadata)
     exit_traced = np.array([f["exit"] != "none" for f in metadata["functions"]], np.bool_)
     windows = LossWindows(metadata["loss_windows"], metadata["counts"])
-    parts, first_call = [], 0
-    for low, high in _batches(starts):
+
+    def work(batch: tuple[int, int]) -> _Calls:
+        low, high = batch
         rows = by_thread[starts[low] : starts[high]]
-        part = _pair_batch(
-            rows,
-            code[rows] - np.int32(low),
-            frame[rows],
-            function[rows],
-            is_entry[rows],
-            timestamp[rows],
-            exit_traced,
-            threads[low:high],
-            windows,
-            first_call,
-        )
-        first_call += len(part.entry_row)
-        parts.append(part)
-    del by_thread, code, frame, function, is_entry, timestamp
+        thread = code[rows] - np.int32(low)
+        return _pair_batch(rows, thread, seen.take(rows), exit_traced, threads[low:high], windows)
+
+    # NumPy lets go of the interpreter's lock while it works on arrays.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        parts = list(pool.map(work, _batches(starts)))
+    del by_thread, code, seen
     return _frame(parts, threads).lazy()
+
+
+@dataclass
+class _Events:
+    """The columns of events, one array each; `function` is a row of the function table."""
+
+    is_entry: Flags
+    function: Codes
+    timestamp: Ints
+    frame: Addresses
+
+    def take(self, rows: Ints) -> _Events:
+        if len(rows) == len(self.frame) and (not len(rows) or rows[-1] == len(rows) - 1):
+            # One thread, or threads that come one after the other: nothing to rearrange but in the latter.
+            if np.array_equal(rows, np.arange(len(rows))):
+                return self
+        return _Events(self.is_entry[rows], self.function[rows], self.timestamp[rows], self.frame[rows])
 
 
 @dataclass
@@ -114,17 +118,14 @@ class _Calls:
 def _pair_batch(
     rows: Ints,
     thread: Codes,
-    frame: Addresses,
-    function: Codes,
-    is_entry: Flags,
-    timestamp: Ints,
+    events: _Events,
     exit_traced: Flags,
     threads: list[Thread],
     windows: LossWindows,
-    first_call: int,
 ) -> _Calls:
-    """Pair the events of whole threads, which stand one after the other."""
+    """Pair the events of whole threads, which stand one after the other; calls are numbered from 0."""
     count = len(rows)
+    is_entry, function, timestamp, frame = events.is_entry, events.function, events.timestamp, events.frame
     partner = chains.match(thread, frame, function, is_entry, usable=~is_entry | exit_traced[function])
     at = np.flatnonzero(is_entry | (partner < 0))  # each call's first event that was seen
     other = partner[at]
@@ -136,12 +137,15 @@ def _pair_batch(
     # A call without an exit holds others until its frame is seen to be gone, or its thread ends.
     thread_end = np.cumsum(np.bincount(thread, minlength=len(threads)))[thread[at]]
     unfinished = np.flatnonzero(entered & ~complete & ~entry_only)
-    left_before = nesting.next_reaching(frame, at[unfinished])
+    own = frame[at[unfinished]]
+    left_before = np.minimum(nesting.next_reaching(frame, at[unfinished], own), thread_end[unfinished])
     left = np.zeros(len(at), np.bool_)
     left[unfinished] = left_before < thread_end[unfinished]
-    left_by = np.zeros(len(at), np.int64)
-    left_by[left] = timestamp[left_before[left[unfinished]]]
-    left_before = np.minimum(left_before, thread_end[unfinished])
+    # An event on the very same frame may be of a tail call, and then the exit was still to come.
+    above = nesting.next_reaching(frame, at[unfinished], own + np.uint64(1))
+    surely = above < thread_end[unfinished]
+    gone_by = np.full(len(at), np.iinfo(np.int64).max)
+    gone_by[unfinished[surely]] = timestamp[above[surely]]
 
     whole = np.flatnonzero(complete)
     holding = np.sort(np.r_[at[whole], at[unfinished]])
@@ -162,8 +166,8 @@ def _pair_batch(
 
     ended = np.array([t.ended for t in threads], np.bool_)[thread[at]]
     return _Calls(
-        parent=np.where(parent >= 0, parent + first_call, -1),
-        outer=np.where(outer >= 0, outer + first_call, -1),
+        parent=parent,
+        outer=outer,
         thread=np.array([t.row for t in threads], np.int32)[thread[at]],
         depth=depth,
         function=called,
@@ -174,12 +178,17 @@ def _pair_batch(
         self_known=self_known,
         entry_row=np.where(entered, rows[at], -1),
         exit_row=np.where(complete, rows[other], np.where(entered, -1, rows[at])),
-        status=status(complete, entered, entry_only, start, left_by, left, ended, windows),
+        status=status(complete, entered, entry_only, start, gone_by, left | ended, windows),
     )
 
 
 def _frame(parts: list[_Calls], threads: list[Thread]) -> pl.DataFrame:
     """The batches as one table."""
+    first_call = 0
+    for part in parts:
+        part.parent[part.parent >= 0] += first_call
+        part.outer[part.outer >= 0] += first_call
+        first_call += len(part.thread)
     joined: dict[str, np.ndarray] = {}
     for field in fields(_Calls):
         arrays = [getattr(part, field.name) for part in parts]
@@ -211,7 +220,7 @@ def _frame(parts: list[_Calls], threads: list[Thread]) -> pl.DataFrame:
         "start": column(start, pa.int64(), known["entry"]),
         "end": column(end, pa.int64(), known["exit"]),
         "duration_ns": column(end - start, pa.int64(), both),
-        "self_ns": column(joined["self_ns"], pa.int64(), joined["self_known"]),
+        "self_ns": column(joined["self_ns"], pa.int64(), joined["self_known"].astype(np.bool_)),
         "entry_row": column(joined["entry_row"], pa.int64(), known["entry"]),
         "exit_row": column(joined["exit_row"], pa.int64(), known["exit"]),
         "status": pa.DictionaryArray.from_arrays(
@@ -234,15 +243,24 @@ def _batches(starts: Ints) -> Iterator[tuple[int, int]]:
             low = high
 
 
-def _is_entry(table: pa.Table) -> Flags:
-    flags = pc.equal(table["type"].cast(pa.string()), "entry")
-    return _numpy(flags)
+def _is_entry(column: pa.ChunkedArray) -> Flags:
+    encoded = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_encode()
+    flags = np.array([kind == "entry" for kind in encoded.dictionary.to_pylist()], np.bool_)
+    return flags[encoded.indices.to_numpy()] if len(encoded) else np.zeros(0, np.bool_)
 
 
-def _function_rows(table: pa.Table, metadata: TraceMetadata) -> Codes:
+def _thread_keys(table: pa.Table) -> pa.ChunkedArray:
+    """`tgid << 32 | pid` of each event."""
+    tgid = pc.shift_left(table["tgid"].cast(pa.uint64()), pa.scalar(32, pa.uint64()))
+    return pc.bit_wise_or(tgid, table["pid"].cast(pa.uint64()))
+
+
+def _function_rows(column: pa.ChunkedArray, metadata: TraceMetadata) -> Codes:
     """Each event's row in the metadata's function table."""
     row_of = {function["cookie"]: row for row, function in enumerate(metadata["functions"])}
-    code, cookies = _encode(table["cookie"])
+    code, cookies = _encode(column)
     try:
         rows = np.array([row_of[cookie] for cookie in cookies.tolist()], np.int32)
     except KeyError as missing:
@@ -255,11 +273,7 @@ def _function_rows(table: pa.Table, metadata: TraceMetadata) -> Codes:
 
 def _encode(column: pa.ChunkedArray) -> tuple[Codes, np.ndarray]:
     """Dictionary-encode a column without nulls: codes, and the values that they stand for."""
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
+    encoded = column.dictionary_encode().unify_dictionaries().combine_chunks()
+    if not len(encoded):
+        return np.zeros(0, np.int32), np.zeros(0, np.uint64)
     return encoded.indices.to_numpy(), encoded.dictionary.to_numpy(zero_copy_only=False).copy()
-
-
-def _numpy(column: pa.ChunkedArray) -> np.ndarray:
-    return column.to_numpy()

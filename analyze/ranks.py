@@ -16,8 +16,7 @@ def rank(count: Ints, per_mille: int) -> Ints:
 
 
 def sort_within(group: Ints, value: Ints) -> tuple[Ints, Ints]:
-    """
-    Sort values, none negative, by (group, value). Groups are numbered from 0.
+    """Sort values, none negative, by (group, value). Groups are numbered from 0.
 
     Returns the sorted values and where each of the groups 0 … max begins, with the end at the end.
     One packed integer sorts several times faster than two keys; values past its room take two.

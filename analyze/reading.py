@@ -1,5 +1,4 @@
-"""
-Read a trace file, every page checked against its checksum.
+"""Read a trace file, every page checked against its checksum.
 
 Polars reads Parquet faster, but ignores page checksums: a quarter of randomly damaged files came back
 silently wrong, and some raised a panic that `except Exception` doesn't catch. Arrow checks, and the
@@ -26,8 +25,7 @@ _MAGIC = b"PAR1"
 
 
 class TraceFile:
-    """
-    An events file on disk.
+    """An events file on disk.
 
     Raises TraceError where there is none, or it isn't a trace, or isn't whole.
     """

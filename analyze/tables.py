@@ -10,8 +10,7 @@ from ..schemas import TraceMetadata
 
 
 def functions(metadata: TraceMetadata) -> pl.DataFrame:
-    """
-    One row a function: `function` (its row number, uint32), the keys of `FunctionInfo`, `file` (the
+    """One row a function: `function` (its row number, uint32), the keys of `FunctionInfo`, `file` (the
     name of the module's file).
     """
     schema = {

@@ -18,8 +18,7 @@ from .reading import TraceFile
 
 
 class Trace:
-    """
-    A recorded trace.
+    """A recorded trace.
 
     `Trace(path)` reads the metadata only; tables are read and computed when they are first needed. All
     of them are LazyFrames; their columns are those of `funcsnoop.schemas`. Raises `TraceError` where
@@ -53,8 +52,7 @@ class Trace:
 
     @property
     def events(self) -> pl.LazyFrame:
-        """
-        The events as in `schemas.EVENTS`, in file order, and `time`, Datetime("ns", "UTC").
+        """The events as in `schemas.EVENTS`, in file order, and `time`, Datetime("ns", "UTC").
 
         `time` is `timestamp` moved by the difference between CLOCK_REALTIME and CLOCK_MONOTONIC when
         the recording started, so it neither jumps nor drifts if the clock was set meanwhile.
@@ -113,8 +111,7 @@ class Trace:
         *,
         marked: bool = False,
     ) -> pl.LazyFrame:
-        """
-        The values of arguments and return values, `schemas.ARGS`.
+        """The values of arguments and return values, `schemas.ARGS`.
 
         `casts` read registers as the types that they hold, `["FUNC:arg0=i32"]` or
         `{"FUNC:arg0": "i32"}`, FUNC a glob; without one a register is an unsigned 64-bit integer.
