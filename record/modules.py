@@ -83,7 +83,7 @@ class Process:
     def __init__(self, pid: int, cwd: str) -> None:
         self.pid = pid
         self._cwd = cwd
-        self.executable = processes.executable(pid)
+        self.executable = processes.inside(processes.executable(pid), pid)
         self.environment = processes.environment(pid)
         self.root = processes.root(pid)
         self._maps = processes.read_maps(pid)
@@ -102,11 +102,13 @@ class Process:
 
     @cached_property
     def code(self) -> Mapping[str, FileMapping]:
-        """The first mapping that holds code of each file, by path."""
+        """The first mapping that holds code of each file, by its path inside the process's root."""
         found: dict[str, FileMapping] = {}
         for mapping in self._maps:
             if mapping.executable:
-                found.setdefault(mapping.path, mapping)
+                found.setdefault(
+                    processes.inside(mapping.path, self.pid) if self.root else mapping.path, mapping
+                )
         return found
 
     def find(self, module: str | None) -> Place:
@@ -121,7 +123,7 @@ class Process:
         else:
             path = self._mapped(module) or resolve(self.root, self.loader.find(module))
         if path in self.code:
-            return Place(path, self._file(self.code[path]), self.root, self.pid, True)
+            return Place(path, self._file(path), self.root, self.pid, True)
         return Place(path, self.root + path, self.root, self.pid, False)
 
     def _mapped(self, name: str) -> str | None:
@@ -133,30 +135,32 @@ class Process:
 
     def _soname(self, path: str) -> str:
         try:
-            with ElfFile.open(self._file(self.code[path]), path) as elf:
+            with ElfFile.open(self._file(path), path) as elf:
                 return read_dynamic(elf).soname or ""
         except (TargetError, PrivilegeError):
             return ""
 
-    def _file(self, mapping: FileMapping) -> str:
+    def _file(self, path: str) -> str:
+        """Where we open the file that is mapped as `path`."""
+        mapping = self.code[path]
         link = mapping.link(self.pid)
         try:
             os.stat(link)
         except OSError as error:
             if mapping.deleted:
                 raise PrivilegeError(
-                    f"{mapping.path} was replaced on disk since process {self.pid} loaded it, "
+                    f"{path} was replaced on disk since process {self.pid} loaded it, "
                     f"and the one it runs cannot be reached ({error.strerror})",
                     "Run funcsnoop as root or with CAP_SYS_ADMIN, or restart the process.",
                 ) from None
-            return self.root + mapping.path
+            return self.root + path
         return link
 
     def loaded(self, modules: Sequence[Place]) -> Iterator[tuple[str, str]]:
         """(path, file to open) of all that is mapped, and of what traced modules will bring."""
-        for path, mapping in self.code.items():
+        for path in self.code:
             with suppress(PrivilegeError):
-                yield path, self._file(mapping)
+                yield path, self._file(path)
         new = [place.path for place in modules if not place.mapped]
         for path in [*new, *(self.loader.closure(*new) if new else [])]:
             real = resolve(self.root, path)

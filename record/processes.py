@@ -159,6 +159,15 @@ def kernel_identity(file: str) -> tuple[str, int] | None:
     return None
 
 
+def inside(path: str, pid: int) -> str:
+    """`path`, which `/proc/PID` shows from our root, as a process in a chroot names it."""
+    try:
+        top = os.readlink(f"/proc/{pid}/root").rstrip("/")
+    except OSError:
+        return path
+    return path[len(top) :] if top and path.startswith(top + "/") else path
+
+
 def mapped_elsewhere(files: Sequence[tuple[str, str | None]], excluded: frozenset[int]) -> list[bool]:
     """Whether a process other than `excluded` maps each of `files`: (where we open it, executable's name).
 

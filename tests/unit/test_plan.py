@@ -265,6 +265,33 @@ def test_a_library_that_is_not_loaded_yet(program, build_text, tmp_path):
     assert any("has not loaded" in notice for notice in plan.notices)
 
 
+def test_a_process_with_another_root(build_text, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("needs to change the root")
+    root = tmp_path / "root"
+    library = build_text(LIBRARY, "-shared", "-fPIC", "-Wl,-soname,libpair.so.1", name="libpair.so.1")
+    built = build_text(CODE, "-O1", "-Wl,--no-as-needed", library)
+    for path in {
+        *re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", built], capture_output=True, text=True).stdout)
+    }:
+        (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, root / path[1:])
+    for path in ("lib/libpair.so.1", "lib64/libpair.so.1", "program"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library if "pair" in path else built, root / path)
+    with running("chroot", root, "/program", "wait") as pid:
+        target = Target.for_pids([pid])
+        plan = make_plan(target, ["one", "libpair:twice", "/program:two"], [])
+        assert plan.executable == "/program"
+        assert {os.path.basename(m.path) for m in plan.modules} == {"program", "libpair.so.1"}
+        assert all(not m.path.startswith(str(tmp_path)) for m in plan.modules)
+        assert symbols(plan) == {"one", "two", "twice"}
+        with pytest.raises(TargetError, match="no library libz"):
+            make_plan(target, ["libz:*"], [])
+        with pytest.raises(TargetError, match="no such file: /etc/passwd"):
+            make_plan(target, ["/etc/passwd:*"], [])
+
+
 def test_processes_that_cannot_be_traced(program):
     with pytest.raises(TargetError, match="funcsnoop itself"):
         Target.for_pids([os.getpid()])
