@@ -55,6 +55,8 @@ def test_names_without_parameters(demangled, expected):
 
 def test_rust_names_keep_their_parentheses():
     assert all_names("_RINvC1a1fTlEE") == ("_RINvC1a1fTlEE", "a::f::<(i32,)>")
+    legacy = "_ZN3foo13call$LP$i$RP$17h0123456789abcdefE"
+    assert all_names(legacy) == (legacy, "foo::call(i)")
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60))

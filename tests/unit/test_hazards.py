@@ -106,6 +106,14 @@ def test_the_c_library_alone_is_no_hazard():
         assert inspect(elf, os.path.basename(libc)) == FileHazards()
 
 
+def test_older_c_libraries_import_from_one_another(build_text):
+    # glibc before 2.34 had libpthread apart, which imports these for its callers.
+    code = "#include <setjmp.h>\njmp_buf b; int main(void) { longjmp(b, 1); }"
+    with ElfFile.open(str(build_text(code))) as elf:
+        assert inspect(elf, "libpthread-2.31.so") == FileHazards()
+        assert inspect(elf, "libcurl.so.4").reasons == ("libcurl.so.4 imports longjmp",)
+
+
 def test_dlopen_and_exec_are_noted(build_text):
     code = (
         "#include <dlfcn.h>\n#include <unistd.h>\n"

@@ -148,6 +148,25 @@ def test_runpath_rpath_and_library_path(build_text, tmp_path, shared):
     assert found(old, {"LD_LIBRARY_PATH": f"{tmp_path}/two"}) == one
 
 
+def test_a_runpath_hides_the_executables_rpath(build_text, tmp_path, shared):
+    shared("far", "libfar.so.1", "-Wl,-soname,libfar.so.1")
+    far = str(shared("far", "libfar.so", "-Wl,-soname,libfar.so.1"))
+    needy = ("-Wl,--no-as-needed", far, "-Wl,-rpath,/nowhere", "-Wl,-soname,libmid.so.1")
+    for flag, expected in (("-Wl,--enable-new-dtags", False), ("-Wl,--disable-new-dtags", True)):
+        middle = str(shared("mid", "libmid.so.1", *needy, flag))
+        rpath = (
+            f"-Wl,-rpath,{tmp_path}/mid:{tmp_path}/far",
+            "-Wl,--disable-new-dtags",
+            "-Wl,--allow-shlib-undefined",
+        )
+        executable = program(build_text, tmp_path, middle, *rpath, "-Wl,--unresolved-symbols=ignore-all")
+        lines = subprocess.run(["ldd", executable], capture_output=True, text=True).stdout
+        assert ("libfar.so.1 => not found" not in lines) is expected
+        found = Loader(executable, {}).closure()
+        assert any(path.endswith("libmid.so.1") for path in found)
+        assert any(path.endswith("libfar.so.1") for path in found) is expected
+
+
 def test_preloaded_libraries_belong_to_the_closure(build_text, tmp_path, shared):
     path = shared("pre", "libpre.so")
     loader = Loader(program(build_text, tmp_path), {"LD_PRELOAD": str(path)})
