@@ -35,6 +35,13 @@
 #ifndef MAX_ENDED
 #define MAX_ENDED 8192
 #endif
+/* Threads whose losses can be told apart, and the ring that reports them. */
+#ifndef MAX_LOSING
+#define MAX_LOSING 8192
+#endif
+#ifndef LOSS_RING_BYTES
+#define LOSS_RING_BYTES (256 * 1024)
+#endif
 /*
  * EVENT_NAME      copy the function's name into each event (layout "full"; without it, "lean")
  * ALL_PROCESSES   no process filter
@@ -78,6 +85,17 @@ struct func_trace_event {
 struct snoop_counts {
 	u64 produced;
 	u64 lost;
+	u64 unplaced; /* of those lost, the ones that no loss record tells of */
+};
+
+/* Events that one thread lost one after the other. */
+struct snoop_loss {
+	u64 first; /* CLOCK_MONOTONIC, ns */
+	u64 last;
+	u64 frame; /* the highest: calls below it may have lost a side, calls above it have not */
+	u64 events;
+	u32 pid;
+	u32 tgid;
 };
 
 /* What is left of a thread of a followed process. */
@@ -97,6 +115,9 @@ BPF_HASH(snoop_proc, u32, u32, MAX_PROCS);
 BPF_HASH(func_names, u64, struct func_name, MAX_FUNCS);
 BPF_PERCPU_ARRAY(counts, struct snoop_counts, 1);
 BPF_HASH(ended_threads, u32, struct ended_thread, MAX_ENDED);
+BPF_HASH(losing, u32, struct snoop_loss, MAX_LOSING);
+BPF_ARRAY(any_loss, u32, 1);
+BPF_RINGBUF_OUTPUT(losses, LOSS_RING_BYTES / PAGE_SIZE);
 BPF_RINGBUF_OUTPUT(events, RINGBUF_BYTES / PAGE_SIZE);
 
 #ifdef PIDNS_INO
@@ -141,6 +162,52 @@ static __always_inline bool is_followed(u32 tgid)
 #endif
 }
 
+/* The ring had no room for an event. Only this thread writes its entry, so nothing here races. */
+static __always_inline void note_loss(struct snoop_counts *count, u32 pid, u32 tgid, u64 frame)
+{
+	u64 now = snoop_ktime_get_ns();
+	struct snoop_loss *loss = losing.lookup(&pid);
+	int zero = 0;
+	u32 yes = 1;
+
+	__sync_fetch_and_add(&count->lost, 1);
+	if (loss && loss->events) {
+		loss->events++;
+		loss->last = now;
+		if (frame > loss->frame)
+			loss->frame = frame;
+	} else {
+		struct snoop_loss first = {
+			.first = now, .last = now, .frame = frame, .events = 1, .pid = pid, .tgid = tgid
+		};
+
+		if (losing.update(&pid, &first))
+			__sync_fetch_and_add(&count->unplaced, 1);
+	}
+	any_loss.update(&zero, &yes);
+}
+
+/* An event came through: if the thread lost some before it, say so. Where the ring for that is full too,
+ * the loss waits, and grows, until the next event. */
+static __always_inline void report_loss(u32 pid)
+{
+	struct snoop_loss *loss, *report;
+	int zero = 0;
+	u32 *any = any_loss.lookup(&zero);
+
+	if (!any || !*any)
+		return;
+	loss = losing.lookup(&pid);
+	if (!loss || !loss->events)
+		return;
+	report = losses.ringbuf_reserve(sizeof(struct snoop_loss));
+	if (!report)
+		return;
+	*report = *loss;
+	losses.ringbuf_submit(report, SNOOP_NO_WAKEUP);
+	loss->events = 0;
+}
+
 /* Send one event. False where the process is not followed. */
 static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type)
 {
@@ -158,12 +225,14 @@ static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type)
 	count = counts.lookup(&zero);
 	if (!count)
 		return true;
-	count->produced++;
+	/* Atomic although per CPU: another thread can preempt this one here and count as well. */
+	__sync_fetch_and_add(&count->produced, 1);
 	event = events.ringbuf_reserve(sizeof(struct func_trace_event));
 	if (!event) {
-		count->lost++;
+		note_loss(count, pid, tgid, type == EVENT_EXIT ? ctx->REG_SP - FRAME_AT_RETURN : ctx->REG_SP);
 		return true;
 	}
+	report_loss(pid);
 	event->type = type;
 	event->cookie = cookie;
 	event->pid = pid;

@@ -17,7 +17,12 @@ BUSY = 1 << 31
 DISCARDED = 1 << 30
 
 #: `struct snoop_counts`
-COUNTS = np.dtype([("produced", "<u8"), ("lost", "<u8")])
+COUNTS = np.dtype([("produced", "<u8"), ("lost", "<u8"), ("unplaced", "<u8")])
+
+#: `struct snoop_loss`
+LOSS = np.dtype(
+    [("first", "<u8"), ("last", "<u8"), ("frame", "<u8"), ("events", "<u8"), ("pid", "<u4"), ("tgid", "<u4")]
+)
 
 #: `struct ended_thread`
 ENDED_THREAD = np.dtype([("timestamp", "<u8"), ("tgid", "<u4"), ("name", "S16"), ("_padding", "<u4")])

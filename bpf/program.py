@@ -11,19 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import KernelError, PrivilegeError
 from . import syscall
 from .arch import host
 from .binding import load_bcc
-from .layout import COUNTS, ENDED_THREAD, NAME_BYTES, event_dtype
+from .layout import COUNTS, ENDED_THREAD, LOSS, NAME_BYTES, event_dtype
 from .ring import Ring
 
 SOURCE = Path(__file__).with_name("func_snoop.bpf.c")
 SHIM = Path(__file__).with_name("shim")
+
+LOSS_RING_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Sizes:
             f"-DMAX_PROCS={max(1, self.processes)}",
             f"-DMAX_FUNCS={max(1, self.functions)}",
             f"-DRINGBUF_BYTES={self.ring_bytes}",
+            f"-DLOSS_RING_BYTES={LOSS_RING_BYTES}",
             f"-DPAGE_SIZE={mmap.PAGESIZE}",
             f"-DFUNC_NAME_LEN={NAME_BYTES}",
             f"-DMAX_ARGS={self.arguments}",
@@ -56,6 +60,14 @@ class Sizes:
             device, inode = self.pid_namespace
             flags += [f"-DPIDNS_DEV={device}ULL", f"-DPIDNS_INO={inode}ULL"]
         return flags
+
+
+class EventCounts(NamedTuple):
+    """produced == lost + what the ring took."""
+
+    produced: int
+    lost: int
+    unplaced: int  # of those lost, the ones that no loss record tells of
 
 
 @dataclass(frozen=True)
@@ -119,11 +131,17 @@ class Programs:
             text = symbol.encode(errors="replace")[: NAME_BYTES - 1].ljust(NAME_BYTES, b"\0")
             syscall.update_map(descriptor, cookie.to_bytes(8, sys.byteorder), text)
 
-    def counts(self) -> tuple[int, int]:
+    def counts(self) -> EventCounts:
         """Events produced and lost so far, over all CPUs."""
         raw = syscall.lookup_map(self._map("counts"), bytes(4), _possible_cpus() * COUNTS.itemsize)
         table = np.frombuffer(raw, COUNTS)
-        return int(table["produced"].sum()), int(table["lost"].sum())
+        return EventCounts(*(int(table[name].sum()) for name in ("produced", "lost", "unplaced")))
+
+    def pending_losses(self) -> NDArray[Any]:
+        """Losses of threads that have sent no event since, as records of type `LOSS`; they are taken out."""
+        taken = syscall.take_all(self._map("losing"), 4, LOSS.itemsize)
+        table = np.frombuffer(b"".join(value for _, value in taken), LOSS)
+        return table[table["events"] > 0]
 
     def watch_thread_ends(self) -> int:
         """Note from now on which threads of followed processes end; the link's file descriptor."""
@@ -144,8 +162,12 @@ class Programs:
             for row in np.frombuffer(value, ENDED_THREAD)
         ]
 
+    def loss_ring(self) -> Ring:
+        """A view of the ring buffer that holds records of type `LOSS`; one at a time."""
+        return Ring(self._map("losses"), LOSS_RING_BYTES, LOSS)
+
     def ring(self) -> Ring:
-        """A view of the ring buffer; one at a time."""
+        """A view of the ring buffer of events; one at a time."""
         return Ring(
             self._map("events"), self.sizes.ring_bytes, event_dtype(self.sizes.layout, self.sizes.arguments)
         )

@@ -224,7 +224,7 @@ class _Screen:
             share = 100 * lost / max(1, counts["produced"])
             self._say(
                 f"{share:.2g} % of the events were lost: record fewer functions, or give a larger --buffer "
-                f"than {show_bytes(result.metadata['ring_bytes'])}"
+                f"than {result.metadata['ring_bytes'] >> 10}K"
             )
         if not recorded:
             self._say("no traced function was called")

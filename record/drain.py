@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..bpf.program import Programs
 from ..bpf.ring import Ring
 from ..schemas.metadata import LossWindow
+from .losses import loss_windows
 
 #: Two busy threads fill a ring at some 200 MB/s; look before a fifth of it can be full.
 _FILL_BYTES_PER_SECOND = 1_000_000_000
@@ -30,10 +31,9 @@ class Drain(threading.Thread):
     are out. An exception ends the thread and is kept in `error`.
     """
 
-    def __init__(self, programs: Programs, ring: Ring, limit_bytes: int) -> None:
+    def __init__(self, programs: Programs, ring: Ring, loss_ring: Ring, limit_bytes: int) -> None:
         super().__init__(name="funcsnoop-drain", daemon=True)
         self.batches: queue.SimpleQueue[NDArray[Any] | None] = queue.SimpleQueue()
-        self.windows: list[LossWindow] = []
         self.produced = 0
         self.lost = 0
         self.error: BaseException | None = None
@@ -41,7 +41,9 @@ class Drain(threading.Thread):
         self._ring = ring
         self._limit = limit_bytes
         self._pause = min(_LONGEST_SLEEP, ring.size / _FILL_BYTES_PER_SECOND)
-        self._checked_ns = time.monotonic_ns()
+        self._loss_ring = loss_ring
+        self._losses: list[NDArray[Any]] = []
+        self._unplaced = 0
         self._probes_out = threading.Event()
         self._waiting_bytes = 0
         self._waiting_lock = threading.Lock()
@@ -55,6 +57,10 @@ class Drain(threading.Thread):
         """Empty the ring and end the thread."""
         self._probes_out.set()
         self.join()
+
+    def loss_windows(self) -> list[LossWindow]:
+        """When which thread lost events; ask after `finish`."""
+        return loss_windows([*self._losses, self._programs.pending_losses()], self._unplaced)
 
     def run(self) -> None:
         try:
@@ -86,16 +92,7 @@ class Drain(threading.Thread):
         return len(batch) * self._ring.stride
 
     def _count_losses(self) -> None:
-        before = self._checked_ns
-        self._checked_ns = time.monotonic_ns()
-        self.produced, lost = self._programs.counts()
-        if lost == self.lost:
-            return
-        now = time.monotonic_ns()
-        events = lost - self.lost
-        self.lost = lost
-        if self.windows and before <= self.windows[-1]["end_ns"]:
-            self.windows[-1]["end_ns"] = now
-            self.windows[-1]["events"] += events
-        else:
-            self.windows.append({"start_ns": before, "end_ns": now, "events": events})
+        records = self._loss_ring.take()
+        if len(records):
+            self._losses.append(records)
+        self.produced, self.lost, self._unplaced = self._programs.counts()

@@ -125,7 +125,9 @@ class Recorder:
             self._census.add_process(tgid)
         ring = self._programs.ring()
         self._undo.callback(ring.close)
-        drain = Drain(self._programs, ring, limit_bytes=_available_bytes() // 4)
+        loss_ring = self._programs.loss_ring()
+        self._undo.callback(loss_ring.close)
+        drain = Drain(self._programs, ring, loss_ring, limit_bytes=_available_bytes() // 4)
         encoder = Encoder(
             drain,
             Columns([function.symbol for function in functions]),
@@ -260,7 +262,7 @@ class Recorder:
             exit_status=status,
             census=self._census,
             counts=counts,
-            windows=drain.windows,
+            windows=drain.loss_windows(),
         )
         writer.finish(metadata)
         size = Path(self._options.output).stat().st_size

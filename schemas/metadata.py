@@ -62,10 +62,15 @@ class SkippedFunction(TypedDict):
 
 
 class LossWindow(TypedDict):
-    """Events were lost between these two times (CLOCK_MONOTONIC, inclusive)."""
+    """A thread lost `events` events between these two times (CLOCK_MONOTONIC, inclusive), all of them of
+    calls whose frame is `frame` or below: a call with a higher one has lost nothing here.
+    """
 
+    pid: int | None  # null: of any thread
+    tgid: int | None
     start_ns: int
     end_ns: int
+    frame: int
     events: int
 
 
