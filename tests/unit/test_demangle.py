@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from funcsnoop.record.demangle import all_names, demangle, short_names
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -59,6 +59,7 @@ def test_rust_names_keep_their_parentheses():
     assert all_names(legacy) == (legacy, "foo::call(i)")
 
 
+@settings(database=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60))
 def test_any_name_is_taken(rest):
     for prefix in ("_Z", "_ZN", "_R", "_RNvC"):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from funcsnoop.errors import FuncsnoopError, PrivilegeError, TargetError, UsageError
-from funcsnoop.record.ifunc import resolve
+from funcsnoop.record.ifunc import _siblings, resolve
 from funcsnoop.record.plan import Plan, make_plan
 from funcsnoop.record.processes import kernel_identity, mapped_elsewhere, parse_maps
 from funcsnoop.record.target import Target
@@ -398,6 +398,16 @@ def test_ifuncs_of_libc_are_the_code_that_runs(program, build_text):
     assert [f.address for f in plan.functions] == [int(expected.stdout)]
     assert plan.functions[0].symbol == "strlen"
     assert plan.functions[0].size > 0
+
+
+def test_names_that_are_not_exported_follow_their_resolver():
+    resolvers = [
+        frozenset({"move", "copy", "_move"}),
+        frozenset({"copy", "_copy"}),
+        frozenset({"set", "_set"}),
+    ]
+    # `copy` has two resolvers, one for each of its versions: it tells nothing about `_copy`.
+    assert _siblings(resolvers, {"move": 1, "copy": 2, "set": 3}) == {"_move": 1, "_set": 3}
 
 
 def test_ifuncs_without_a_name_do_not_raise():
