@@ -201,8 +201,9 @@ def test_a_thread_that_ended_has_left_its_calls(
     assert pairing.pair(recording.frame(), about).collect()["status"].to_list() == [expected]
 
 
-def window(start: int, end: int) -> dict[str, int]:
-    return {"start_ns": start, "end_ns": end, "events": 1}
+def window(start: int, end: int, frame: int = 2**64 - 1, pid: int | None = None) -> dict[str, int | None]:
+    tgid = None if pid is None else 7
+    return {"pid": pid, "tgid": tgid, "start_ns": start, "end_ns": end, "frame": frame, "events": 1}
 
 
 @pytest.mark.parametrize(
@@ -215,11 +216,17 @@ def window(start: int, end: int) -> dict[str, int]:
         ([window(0, 10)], "lost"),
         ([window(15, 16)], "lost"),
         ([window(0, 5), window(41, 45)], "unwound"),
-        ([window(0, 50), window(41, 42)], "lost"),  # windows of several processors overlap
+        ([window(0, 50), window(41, 42)], "lost"),  # windows of several threads overlap
+        ([window(15, 16, 899)], "unwound"),  # of deeper calls only
+        ([window(15, 16, 900)], "lost"),
+        ([window(15, 16, pid=7)], "lost"),
+        ([window(15, 16, pid=8)], "unwound"),  # of another thread
+        ([window(11, 12, 5), window(13, 14, 950), window(16, 17, 7), window(19, 20, 6)], "lost"),
+        ([window(t, t, 800) for t in range(11, 40, 3)] + [window(50, 60)], "unwound"),
     ],
 )
 def test_an_entry_is_lost_only_if_its_exit_could_have_been(
-    windows: list[dict[str, int]], expected: str
+    windows: list[dict[str, int | None]], expected: str
 ) -> None:
     recording = Recording(metadata={"loss_windows": windows})
     recording.entry("g", 10, 900).entry("f", 40, 1000).exit("f", 50, 1000)
@@ -230,7 +237,7 @@ def test_an_entry_is_lost_only_if_its_exit_could_have_been(
     ("windows", "expected"), [([], "open"), ([window(21, 30)], "open"), ([window(1, 20)], "lost")]
 )
 def test_an_exit_is_lost_only_if_its_entry_could_have_been(
-    windows: list[dict[str, int]], expected: str
+    windows: list[dict[str, int | None]], expected: str
 ) -> None:
     recording = Recording(metadata={"loss_windows": windows})
     recording.exit("f", 20, 1000)

@@ -85,7 +85,9 @@ def test_a_window_of_lost_events_marks_what_it_touched(
     first = cut % len(owners)
     hole = range(first, min(first + 1 + cut // 7, len(owners)))
     times = [recording.rows[i]["timestamp"] for i in hole]
-    recording.metadata["loss_windows"] = [{"start_ns": times[0], "end_ns": times[-1], "events": len(times)}]
+    recording.metadata["loss_windows"] = [
+        {"pid": None, "tgid": None, "start_ns": times[0], "end_ns": times[-1], "frame": 2**64 - 1, "events": 1}
+    ]
     recording.rows = [row for i, row in enumerate(recording.rows) if i not in hole]
     incomplete = paired(recording).filter(pl.col("duration_ns").is_null())
     assert set(incomplete["status"].to_list()) <= {"lost"}
