@@ -20,6 +20,7 @@ from funcsnoop.record.functions import FunctionTable, read_functions
 from funcsnoop.record.listing import list_functions
 from funcsnoop.record.spec import parse_pattern
 from funcsnoop.record.target import Target
+from funcsnoop.record.unwind import function_size
 
 CODE = """
 __attribute__((noinline)) int magic(void) { return 0x5eed1234; }
@@ -138,6 +139,15 @@ def test_names_that_are_not_utf8_are_escaped(build_text, tmp_path):
     path = tmp_path / "odd"
     path.write_bytes(build_text(CODE, "-O1").read_bytes().replace(b"\0magic\0", b"\0mag\xff\x1b\0"))
     assert "mag\\xff\x1b" in names_of(path)
+
+
+def test_sizes_from_the_unwind_tables_equal_those_of_symbols(build_text):
+    path = build_text(CODE, "-O1", "-fasynchronous-unwind-tables")
+    with ElfFile.open(str(path)) as elf:
+        for function in table_of(path).functions:
+            if function.symbol in ("magic", "hidden", "strong", "main"):
+                assert function_size(elf, function.address) == function.size
+        assert function_size(elf, 1) == 0
 
 
 def test_build_id_equals_readelf(build_text):

@@ -237,6 +237,8 @@ def test_modules_of_a_process(program):
             assert module.attach_path.startswith((f"/proc/{pid}/map_files/", module.path))
             assert os.stat(module.attach_path).st_ino == os.stat(module.path).st_ino == module.inode
             assert module.shared
+            code = {m.link(pid) for m in parse_maps(Path(f"/proc/{pid}/maps").read_bytes()) if m.executable}
+            assert module.attach_path in code | {module.path}
         both = make_plan(Target.for_pids([pid, other]), ["one"], [])
         assert [(m.pids, m.shared) for m in both.modules] == [((pid, other), False)]
 
@@ -364,6 +366,7 @@ IFUNC = """
 static int fast(int x) { return x + 1; }
 static void *choose(void) { return fast; }
 int chosen(int x) __attribute__((ifunc("choose")));
+int elected(int x) __attribute__((ifunc("choose")));
 int plain(int x) { return chosen(x); }
 """
 
@@ -374,12 +377,13 @@ def test_an_ifunc_of_an_unknown_file_is_refused(program, build_text, tmp_path):
         make_plan(command(program), [f"{library}:chosen"], [])
     plan = make_plan(command(program), [f"{library}:*"], [])
     assert symbols(plan) - START == {"fast", "plain"}  # and not the resolver
-    assert [s["symbol"] for s in plan.skipped] == ["chosen"]
+    assert {s["symbol"] for s in plan.skipped} == {"chosen", "elected"}
     # Once we have it loaded ourselves, the choice is known.
     loaded = ctypes.CDLL(str(library))
     assert loaded.plain(1) == 2
-    (function,) = make_plan(command(program), [f"{library}:chosen"], []).functions
-    assert (function.symbol, set(function.aliases)) == ("chosen", {"fast"})
+    for name, other in (("chosen", "elected"), ("elected", "chosen")):
+        (function,) = make_plan(command(program), [f"{library}:{name}"], []).functions
+        assert (function.symbol, set(function.aliases)) == (name, {other, "fast"})
     tuned = command(program, GLIBC_TUNABLES="glibc.cpu.hwcaps=-AVX2")
     with pytest.raises(TargetError, match="GLIBC_TUNABLES"):
         make_plan(tuned, [f"{library}:chosen"], [])
