@@ -92,7 +92,7 @@ def _out_of_range(value: int, where: str) -> str | None:
         low, high = _LEAST, (1 << 63) - 1
     elif key in _IDS:
         low, high = 0, (1 << 32) - 1
-    elif key in ("cookie", "address", "offset", "size", "site"):
+    elif key in ("cookie", "address", "offset", "size", "site", "frame"):
         low, high = 0, _GREATEST
     else:
         low, high = _LEAST, _GREATEST

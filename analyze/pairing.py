@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,8 @@ from ..schemas import TraceMetadata
 from . import chains, nesting
 from .arrays import Addresses, Bytes, Codes, Flags, Ints
 from .processes import Thread, threads_of
-from .status import NAMES, NONE, LossWindows, status
+from .losses import LossWindows
+from .status import NAMES, NONE, status
 
 #: Threads are worked on together until they hold this many events: enough that NumPy's overhead per
 #: operation doesn't count, few enough that the arrays of a step stay near the processor.
@@ -165,6 +167,16 @@ def _pair_batch(
     self_known[outer[straddling]] = False
 
     ended = np.array([t.ended for t in threads], np.bool_)[thread[at]]
+    lost = np.zeros(len(at), np.bool_)
+    incomplete = np.flatnonzero(~complete)
+    bounds = np.searchsorted(thread[at[incomplete]], np.arange(len(threads) + 1))
+    for number, (low, high) in enumerate(pairwise(bounds.tolist())):
+        losses = windows.of(threads[number].tgid, threads[number].pid) if high > low else None
+        if losses is not None:
+            here = incomplete[low:high]
+            since = np.where(entered[here], start[here], np.iinfo(np.int64).min)
+            until = np.where(entered[here], gone_by[here], start[here])
+            lost[here] = losses.touch(since, until, frame[at[here]])
     return _Calls(
         parent=parent,
         outer=outer,
@@ -178,7 +190,7 @@ def _pair_batch(
         self_known=self_known,
         entry_row=np.where(entered, rows[at], -1),
         exit_row=np.where(complete, rows[other], np.where(entered, -1, rows[at])),
-        status=status(complete, entered, entry_only, start, gone_by, left | ended, windows),
+        status=status(complete, entered, entry_only, left | ended, lost),
     )
 
 

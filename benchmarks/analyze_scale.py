@@ -110,7 +110,18 @@ def metadata(
 ) -> dict[str, object]:
     first, last = int(times.min()), int(times.max())
     windows = (
-        [] if produced == recorded else [{"start_ns": first, "end_ns": last, "events": produced - recorded}]
+        []
+        if produced == recorded
+        else [
+            {
+                "pid": None,
+                "tgid": None,
+                "start_ns": first,
+                "end_ns": last,
+                "frame": 2**64 - 1,
+                "events": produced - recorded,
+            }
+        ]
     )
     return {
         "format_version": 1,

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 
 def write_tree(tree: pl.DataFrame, names: Sequence[str], out: TextIO, width: int | None) -> None:
-    """
-    Draw `tree`, a calling-context tree as `analyze.calltree.call_tree` gives it, siblings in its order.
+    """Draw `tree`, a calling-context tree as `analyze.calltree.call_tree` gives it, siblings in its order.
 
     `names` are the functions' names by row. Deep trees bend no line: what doesn't fit is elided.
     """

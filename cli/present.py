@@ -42,8 +42,7 @@ def present(
     out: BinaryIO,
     output: Path | None,
 ) -> None:
-    """
-    Write `report` of each of `choices`, `traces` in number, to `out` as `form`.
+    """Write `report` of each of `choices`, `traces` in number, to `out` as `form`.
 
     What was left out goes below a table, and beside a machine format to standard error.
     """

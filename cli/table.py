@@ -29,8 +29,7 @@ class Column:
 
 
 def write_table(columns: Sequence[Column], out: TextIO, width: int | None) -> None:
-    """
-    Write columns side by side in `width`, None for as wide as they are: less important ones are left
+    """Write columns side by side in `width`, None for as wide as they are: less important ones are left
     out, then elastic ones are elided. Every row is one line.
     """
     shown, widths = fit(columns, width)

@@ -86,7 +86,14 @@ def test_a_window_of_lost_events_marks_what_it_touched(
     hole = range(first, min(first + 1 + cut // 7, len(owners)))
     times = [recording.rows[i]["timestamp"] for i in hole]
     recording.metadata["loss_windows"] = [
-        {"pid": None, "tgid": None, "start_ns": times[0], "end_ns": times[-1], "frame": 2**64 - 1, "events": 1}
+        {
+            "pid": None,
+            "tgid": None,
+            "start_ns": times[0],
+            "end_ns": times[-1],
+            "frame": 2**64 - 1,
+            "events": 1,
+        }
     ]
     recording.rows = [row for i, row in enumerate(recording.rows) if i not in hole]
     incomplete = paired(recording).filter(pl.col("duration_ns").is_null())
@@ -116,8 +123,11 @@ def test_depth_counts_what_is_around(program: list[list[Node]], seed: int, lost:
                     (i - 0.5 for i in rows if i > call["entry_row"] and frames[i] >= mine), float("inf")
                 )
             spans.append((call["entry_row"], end, call["call_id"]))
+        # An entry and an exit of one function on one frame, both left alone by the loss, may be taken for
+        # a call, which then can cross others. Who is whose parent is anyone's guess there.
+        crossing = any(a[0] < b[0] < a[1] < b[1] for a in spans for b in spans)
         for call in calls:
             at = call["exit_row"] if call["entry_row"] is None else call["entry_row"]
             around = [span for span in spans if span[0] < at < span[1]]
             assert call["depth"] == len(around)
-            assert call["parent_id"] == (max(around)[2] if around else None)
+            assert crossing or call["parent_id"] == (max(around)[2] if around else None)

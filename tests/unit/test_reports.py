@@ -56,7 +56,8 @@ def test_latency_and_callgraph_against_plain_python(program: list[list[Node]], s
                 around.append(calls[above].function)
                 parent = calls[above].parent
                 on_edge |= (None if parent is None else calls[parent].function, calls[above].function) == (
-                    caller, call.function,
+                    caller,
+                    call.function,
                 )
                 above = parent
             duration = call.end - call.start
@@ -154,7 +155,9 @@ def test_time_under_a_call_that_never_ended_still_counts() -> None:
     recording = Recording()
     recording.entry("f", 0, 1000).entry("f", 10, 900).exit("f", 30, 900)
     about = recording.about()
-    row = latency.latency(pair(recording.frame(), about), functions(about).lazy()).collect().row(0, named=True)
+    row = (
+        latency.latency(pair(recording.frame(), about), functions(about).lazy()).collect().row(0, named=True)
+    )
     assert (row["calls"], row["total_ns"], row["open"]) == (2, 20, 1)
 
 
@@ -162,9 +165,16 @@ def test_a_function_without_complete_calls_has_no_times() -> None:
     recording = Recording()
     recording.entry("f", 0, 1000)
     about = recording.about()
-    row = latency.latency(pair(recording.frame(), about), functions(about).lazy()).collect().row(0, named=True)
+    row = (
+        latency.latency(pair(recording.frame(), about), functions(about).lazy()).collect().row(0, named=True)
+    )
     assert {k: v for k, v in row.items() if v is not None} == {
-        "function": "f", "module": "libdemo.so.1", "calls": 1, "open": 1, "unwound": 0, "lost": 0,
+        "function": "f",
+        "module": "libdemo.so.1",
+        "calls": 1,
+        "open": 1,
+        "unwound": 0,
+        "lost": 0,
     }
 
 
@@ -292,7 +302,14 @@ def test_every_table_has_the_types_of_its_schema(tmp_path: Path) -> None:
 
 def test_an_empty_trace_gives_empty_reports(tmp_path: Path) -> None:
     trace = funcsnoop.open(Recording().write(tmp_path / "t.parquet"))
-    for table in (trace.events, trace.calls(), trace.latency(), trace.callgraph(), trace.arguments(), trace.threads()):
+    for table in (
+        trace.events,
+        trace.calls(),
+        trace.latency(),
+        trace.callgraph(),
+        trace.arguments(),
+        trace.threads(),
+    ):
         assert table.collect().height == 0
     assert str(trace.loss) == "left out: nothing; no events lost"
 

@@ -71,7 +71,8 @@ def test_a_newer_format(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"{", b"\xff\xfe", b"[]", b"null", b"7", b"[" * 100_000, b'{"format_version": true}', b"1" * 9999]
+    "raw",
+    [b"", b"{", b"\xff\xfe", b"[]", b"null", b"7", b"[" * 100_000, b'{"format_version": true}', b"1" * 9999],
 )
 def test_metadata_that_is_no_metadata(tmp_path: Path, raw: bytes) -> None:
     recording = sample()
@@ -88,7 +89,10 @@ def test_hostile_values(tmp_path: Path, key: str, value: Any) -> None:
     if isinstance(ABOUT[key], str) and isinstance(value, str):
         return
     recording = sample()
-    refused(write(tmp_path / "t.parquet", recording.events(), ABOUT | {key: value}), f"metadata.*{key}|format version")
+    refused(
+        write(tmp_path / "t.parquet", recording.events(), ABOUT | {key: value}),
+        f"metadata.*{key}|format version",
+    )
 
 
 @pytest.mark.parametrize("table", ["functions", "processes", "threads", "loss_windows"])
@@ -165,7 +169,9 @@ def test_damaged_pages_are_noticed(tmp_path: Path) -> None:
     noticed = 0
     for _ in range(60):
         column = details.column(rng.choice([0, 1, 2, 3, 4, 6]))
-        at = (column.dictionary_page_offset or column.data_page_offset) + rng.randrange(column.total_compressed_size)
+        at = (column.dictionary_page_offset or column.data_page_offset) + rng.randrange(
+            column.total_compressed_size
+        )
         damaged = bytearray(whole)
         damaged[at] ^= 1 << rng.randrange(8)
         path.write_bytes(damaged)
@@ -181,7 +187,10 @@ def test_time_is_utc(tmp_path: Path) -> None:
     recording.entry("f", STARTED["monotonic_ns"] + 1_500_000_123, 1000)
     events = funcsnoop.open(recording.write(tmp_path / "t.parquet")).events
     assert events.collect_schema()["time"] == pl.Datetime("ns", "UTC")
-    assert events.select(pl.col("time").cast(pl.Int64)).collect().item() == STARTED["realtime_ns"] + 1_500_000_123
+    assert (
+        events.select(pl.col("time").cast(pl.Int64)).collect().item()
+        == STARTED["realtime_ns"] + 1_500_000_123
+    )
 
 
 def test_events_are_lazy(tmp_path: Path) -> None:
@@ -193,7 +202,11 @@ def test_events_are_lazy(tmp_path: Path) -> None:
 
 def test_functions_and_processes(tmp_path: Path) -> None:
     trace = funcsnoop.open(sample().write(tmp_path / "t.parquet"))
-    assert trace.functions.select("function", "demangled", "file").collect().row(1) == (1, "g", "libdemo.so.1")
+    assert trace.functions.select("function", "demangled", "file").collect().row(1) == (
+        1,
+        "g",
+        "libdemo.so.1",
+    )
     assert trace.processes.select("tgid", "executable").collect().row(0) == (7, "/usr/bin/demo")
     assert METADATA_KEY == b"funcsnoop"
     assert trace.metadata["host"] == "testhost"

@@ -1,0 +1,72 @@
+"""When, and for which frames, a thread lost events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..schemas.metadata import Counts, LossWindow
+from .arrays import Addresses, Flags, Ints
+
+_EARLIEST, _LATEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+_ANY_FRAME = (1 << 64) - 1
+
+
+class LossWindows:
+    """The loss windows of a recording, by thread."""
+
+    def __init__(self, windows: Sequence[LossWindow], counts: Counts | None = None) -> None:
+        self._anywhere: list[tuple[int, int, int]] = []
+        self._of: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        for window in windows:
+            span = (window["start_ns"], window["end_ns"], window["frame"])
+            if window["pid"] is None or window["tgid"] is None:
+                self._anywhere.append(span)
+            else:
+                self._of.setdefault((window["tgid"], window["pid"]), []).append(span)
+        if not windows and counts is not None and any(counts["lost"].values()):
+            # Lost, and nobody knows when: any partner may have been among them.
+            self._anywhere = [(_EARLIEST, _LATEST, _ANY_FRAME)]
+
+    def of(self, tgid: int, pid: int) -> ThreadLosses | None:
+        """The losses of a thread; None where it lost nothing."""
+        spans = self._of.get((tgid, pid), []) + self._anywhere
+        return ThreadLosses(spans) if spans else None
+
+
+class ThreadLosses:
+    """Windows of one thread, (start, end, frame): events of calls at `frame` or below were lost between.
+
+    Windows that overlap are merged; then those that touch a span of time stand side by side, and the
+    highest frame among them comes from a table of maxima over runs of 1, 2, 4 … windows.
+    """
+
+    def __init__(self, spans: Sequence[tuple[int, int, int]]) -> None:
+        merged: list[list[int]] = []
+        for start, end, frame in sorted(spans):
+            if merged and start <= merged[-1][1]:
+                merged[-1][1] = max(merged[-1][1], end)
+                merged[-1][2] = max(merged[-1][2], frame)
+            else:
+                merged.append([start, end, frame])
+        self._starts = np.array([start for start, _, _ in merged], np.int64)
+        self._ends = np.array([end for _, end, _ in merged], np.int64)
+        self._highest = [np.array([frame for _, _, frame in merged], np.uint64)]
+        run = 1
+        while 2 * run <= len(merged):
+            below = self._highest[-1]
+            self._highest.append(np.maximum(below[:-run], below[run:]))
+            run *= 2
+
+    def touch(self, since: Ints, until: Ints, frame: Addresses) -> Flags:
+        """Whether, between `since` and `until`, both included, a call at `frame` may have lost an event."""
+        first = np.searchsorted(self._ends, since, side="left")
+        count = np.searchsorted(self._starts, until, side="right") - first
+        result = np.zeros(len(frame), np.bool_)
+        for level, highest in enumerate(self._highest):
+            fits = (count >= 1 << level) & (count < 2 << level)
+            left = first[fits]
+            right = left + count[fits] - (1 << level)
+            result[fits] = np.maximum(highest[left], highest[right]) >= frame[fits]
+        return result
