@@ -22,7 +22,7 @@ __all__ = ["FuncsnoopError", "__version__", "open"]
 __version__ = "0.1.0"
 
 
-def open(path: str | os.PathLike[str]) -> Trace:  # noqa: A001 - the name that users expect, as in gzip.open
+def open(path: str | os.PathLike[str]) -> Trace:
     """Open a trace file for analysis; raises `TraceError` where it is not one."""
     from .analyze.trace import Trace
 

@@ -92,7 +92,7 @@ def _bcc() -> Finding:
         bcc = load_bcc()
     except FuncsnoopError as error:
         return Finding("bcc", False, error.message, error.hint)
-    return Finding("bcc", True, f"{bcc.__version__}, from {Path(bcc.__file__).parent}")
+    return Finding("bcc", True, f"{bcc.__version__}, from {Path(bcc.__file__ or '').parent}")
 
 
 def _loads() -> Finding:

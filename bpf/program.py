@@ -92,9 +92,7 @@ class Programs:
         self._loaded: dict[tuple[str, int], int] = {}
         self._module = compile_program(SOURCE.read_text(), sizes.flags())
 
-    def load(
-        self, name: str, attach_type: int = 0, program_type: int = syscall.PROG_TYPE_KPROBE
-    ) -> int:
+    def load(self, name: str, attach_type: int = 0, program_type: int = syscall.PROG_TYPE_KPROBE) -> int:
         """File descriptor of the program `name`, loaded for `attach_type` (0 for perf events)."""
         key = (name, attach_type)
         if key not in self._loaded:
@@ -196,13 +194,13 @@ def compile_program(text: str, flags: Sequence[str]) -> Any:
     bcc = load_bcc()
     # bcc reads the kernel's headers from here; ours are the few that this program needs.
     os.environ["BCC_KERNEL_SOURCE"] = str(SHIM)
-    with _stderr_to_file() as output:
+    with _stderr_lines() as output:
         try:
             return bcc.BPF(text=text.encode(), cflags=[*host().defines(), *flags])
         except Exception as error:
             # bcc raises plain Exception; what it and clang have to say stands on stderr.
             reason = str(error)
-    said = [line for line in output() if "error" in line.lower()] or output()[:1] or [reason]
+    said = [line for line in output if "error" in line.lower()] or output[:1] or [reason]
     if any("not permitted" in line for line in said):
         raise PrivilegeError(
             "the kernel does not let this user create BPF maps",
@@ -215,15 +213,15 @@ def compile_program(text: str, flags: Sequence[str]) -> Any:
 
 
 @contextmanager
-def _stderr_to_file() -> Iterator[object]:
-    """Catch what a C library writes to file descriptor 2; yields a function that gives its lines."""
+def _stderr_lines() -> Iterator[list[str]]:
+    """Catch what a C library writes to file descriptor 2; the list has its lines after the block."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as file:
         lines: list[str] = []
         os.dup2(file.fileno(), 2)
         try:
-            yield lambda: lines
+            yield lines
         finally:
             os.dup2(saved, 2)
             os.close(saved)

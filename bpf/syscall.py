@@ -289,7 +289,7 @@ def lookup_map(descriptor: int, key: bytes, value_bytes: int) -> bytes:
 
 def take_all(descriptor: int, key_bytes: int, value_bytes: int) -> list[tuple[bytes, bytes]]:
     """Take every element out of a hash map; (key, value) pairs. Raises `OSError`."""
-    taken = []
+    taken: list[tuple[bytes, bytes]] = []
     key_buffer = ctypes.create_string_buffer(key_bytes)
     while True:
         # Without a key, the first one: each round deletes what it got.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..errors import FuncsnoopError
+from .printable import printable
 
 __all__ = ["main"]
 
@@ -16,7 +17,7 @@ def main() -> None:
 
         app(prog_name="funcsnoop")
     except FuncsnoopError as error:
-        sys.stderr.write(f"funcsnoop: {error.message}\n  {error.hint}\n")
+        sys.stderr.write(f"funcsnoop: {printable(error.message)}\n  {printable(error.hint)}\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("\nfuncsnoop: interrupted\n")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from .printable import printable
 
 if TYPE_CHECKING:
     from ..record.plan import Plan
@@ -57,7 +58,7 @@ def record(
             "-f",
             "--function",
             metavar="SPEC",
-            help="Functions to record, as [MODULE:]PATTERN: a glob or /regex/, in a file or a library by name. "
+            help="Functions to record, as [MODULE:]PATTERN: a glob or /regex/, in a file or a library. "
             "Repeatable; without it, every function of the executable.",
         ),
     ] = None,
@@ -182,7 +183,7 @@ class _Screen:
     def announce(self, plan: Plan) -> None:
         if not self._quiet:
             for notice in plan.notices:
-                self._say(f"notice: {notice}")
+                self._say(f"notice: {printable(notice)}")
 
     def progress(self, progress: Progress) -> None:
         now = time.monotonic()

@@ -4,6 +4,7 @@ Used by `make demo`. Some questions have an index and some have none, so that ca
 function take very different times.
 """
 
+import contextlib
 import random
 import sqlite3
 
@@ -34,8 +35,6 @@ best = shop.execute(
     "GROUP BY city ORDER BY turnover DESC"
 ).fetchall()
 for statement in ("SELECT nothing FROM nowhere", "SELEKT 1"):
-    try:
+    with contextlib.suppress(sqlite3.OperationalError):  # the return value of sqlite3_prepare_v2 shows it
         shop.execute(statement)
-    except sqlite3.OperationalError:
-        pass  # the return value of sqlite3_prepare_v2 shows it
 print(f"best city: {best[0][0]}, checksum {total % 9973}")

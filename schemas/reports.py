@@ -76,7 +76,7 @@ CALLGRAPH: Final = pa.schema(
         *_times(
             (
                 "total_ns",
-                "time inside the callee when called so: of nested calls over the same edge only the outermost",
+                "time inside the callee when called so: of nested calls over an edge only the outermost",
             ),
             ("self_ns", "time inside the callee but not inside its recorded callees"),
         ),

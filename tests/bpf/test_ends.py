@@ -103,7 +103,9 @@ def end_of(pid, terminal):
 
 def test_ctrl_c_goes_to_the_command_which_decides(ticks, tmp_path):
     """This one prints and exits with 3; the recording ends with it."""
-    pid, terminal = in_terminal(["record", "-f", "tick", "--", ticks, "100000", "1000", "3", "careful"], tmp_path)
+    pid, terminal = in_terminal(
+        ["record", "-f", "tick", "--", ticks, "100000", "1000", "3", "careful"], tmp_path
+    )
     read_until(terminal, b"ready")
     time.sleep(0.3)
     os.write(terminal, b"\x03")
@@ -193,6 +195,8 @@ def test_interrupt_at_any_stage_leaves_a_whole_file_or_none(ticks, start, tmp_pa
 def test_target_that_ends(ticks, start, tmp_path):
     target = start([ticks, "2000", "1000", "0"])
     output = tmp_path / "t.parquet"
-    done = subprocess.run([FUNCSNOOP, "record", "-o", output, "-f", "tick", "-p", str(target.pid)], timeout=60)
+    done = subprocess.run(
+        [FUNCSNOOP, "record", "-o", output, "-f", "tick", "-p", str(target.pid)], timeout=60
+    )
     assert done.returncode == 0
     assert events_of(output)[0] == "target-exit"

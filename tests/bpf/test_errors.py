@@ -136,7 +136,15 @@ def test_bystanders_would_be_hijacked(fails, calls):
 
 def unprivileged(*arguments, cwd):
     return subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", FUNCSNOOP, "record", *map(str, arguments)],
+        [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            FUNCSNOOP,
+            "record",
+            *map(str, arguments),
+        ],
         capture_output=True,
         text=True,
         cwd=cwd,

@@ -43,12 +43,14 @@ def check_all(trace):
     assert dict(latency.select("function", "calls").iter_rows()) == CALLS
     assert latency.select(pl.sum("open", "unwound", "lost")).row(0) == (0, 0, 0)
     edges = trace.callgraph().collect()
-    assert {(caller, callee): n for caller, callee, n in edges.select("caller", "callee", "calls").iter_rows()} == EDGES
+    assert {
+        (caller, callee): n for caller, callee, n in edges.select("caller", "callee", "calls").iter_rows()
+    } == EDGES
     calls = trace.calls().collect()
     assert calls["status"].cast(str).unique().to_list() == ["complete"]
     check_values(calls)
     deepest = calls.filter(pl.col("name") == "factorial")
-    assert Counter(deepest["depth"]) == {depth: 7 for depth in range(1, 24)}
+    assert Counter(deepest["depth"]) == dict.fromkeys(range(1, 24), 7)
 
 
 def check_values(calls):
@@ -66,7 +68,9 @@ def check_values(calls):
     assert in_main["arg0"].to_list() == list(range(10_007))
     six = of("six").select("arg0", "arg1", "arg2", "arg3", "arg4", "arg5", "ret_val").rows()
     minus_one = 2**64 - 1
-    assert six == [(i, minus_one, 1 << 40, 4, 5, 6, (i - 2 + (3 << 40) + 16 + 25 + 36) % 2**64) for i in range(97)]
+    assert six == [
+        (i, minus_one, 1 << 40, 4, 5, 6, (i - 2 + (3 << 40) + 16 + 25 + 36) % 2**64) for i in range(97)
+    ]
     factorials = of("factorial").select("arg0", "ret_val").rows()
     product = {1: 1}
     for n in range(2, 24):
@@ -108,7 +112,8 @@ def test_both_layouts_give_the_same_file(build, record):
     """Equal but for addresses, times and ids: so one thread only, and no arguments that are addresses."""
     options = ["-f", "leaf", "-f", "fact*", "-f", "six"]
     lean, full = (
-        record(["--layout", layout, *options], [build("calls.c", *FLAGS)], status=3) for layout in ("lean", "full")
+        record(["--layout", layout, *options], [build("calls.c", *FLAGS)], status=3)
+        for layout in ("lean", "full")
     )
     same = ("type", "cookie", "name", "ret_val")
     tables = []

@@ -14,13 +14,15 @@ EVENTS = list(itertools.product(["lean", "full"], [0, 1, 6]))
 
 def assertions(struct: str, dtype: np.dtype, shift: int = 0) -> str:
     """C that compiles only if each field of `struct` lies where `dtype` has it."""
-    lines = [f"_Static_assert(sizeof(struct {struct}) == {dtype.itemsize + shift}, \"size\");"]
+    lines = [f'_Static_assert(sizeof(struct {struct}) == {dtype.itemsize + shift}, "size");']
     for name, (field, offset, *_) in dtype.fields.items():
         if name.startswith("_"):
             continue
-        lines.append(f"_Static_assert(__builtin_offsetof(struct {struct}, {name}) == {offset + shift}, \"{name}\");")
         lines.append(
-            f"_Static_assert(sizeof(((struct {struct} *)0)->{name}) == {field.itemsize + shift}, \"{name} size\");"
+            f'_Static_assert(__builtin_offsetof(struct {struct}, {name}) == {offset + shift}, "{name}");'
+        )
+        lines.append(
+            f'_Static_assert(sizeof(((struct {struct} *)0)->{name}) == {field.itemsize + shift}, "{name} size");'
         )
     return "\n".join(lines)
 
@@ -35,13 +37,14 @@ def test_event(name, arguments):
 def test_other_records():
     text = SOURCE.read_text()
     text += assertions("snoop_counts", layout.COUNTS)
+    text += assertions("snoop_loss", layout.LOSS)
     text += assertions("ended_thread", layout.ENDED_THREAD)
     compile_program(text, Sizes().flags()).cleanup()
 
 
 def test_a_wrong_offset_does_not_compile():
     text = SOURCE.read_text() + assertions("snoop_counts", layout.COUNTS, shift=1)
-    with pytest.raises(KernelError, match="static.assert"):
+    with pytest.raises(KernelError, match=r"static.assert"):
         compile_program(text, Sizes().flags())
 
 

@@ -33,7 +33,9 @@ def check(trace, calls):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("layout", ["lean", "full"])
 def test_a_tiny_ring_counts_what_it_loses(rate, run, tmp_path, threads, layout):
-    done = run("record", "--buffer", "4K", "--layout", layout, "-f", "hot", "--", rate, str(threads), str(CALLS))
+    done = run(
+        "record", "--buffer", "4K", "--layout", layout, "-f", "hot", "--", rate, str(threads), str(CALLS)
+    )
     trace = funcsnoop.open(tmp_path / "trace.parquet")
     lost = check(trace, threads * CALLS)
     assert lost > 0
@@ -50,8 +52,12 @@ def test_a_tiny_ring_counts_what_it_loses(rate, run, tmp_path, threads, layout):
 def test_a_recorder_that_stands_still(rate, start, tmp_path):
     """Stopped while the target runs, it finds a full ring, and knows of everything that did not fit."""
     output = tmp_path / "t.parquet"
-    process = start([FUNCSNOOP, "record", "-o", output, "--buffer", "64K", "-f", "hot", "--", rate, "1", str(CALLS)])
-    while not (links := subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout):
+    process = start(
+        [FUNCSNOOP, "record", "-o", output, "--buffer", "64K", "-f", "hot", "--", rate, "1", str(CALLS)]
+    )
+    while not (
+        links := subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout
+    ):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGSTOP)
     child = int(links.split()[0])

@@ -19,7 +19,11 @@ def shared(build):
     """build's programs linked against a library of ours: (library, user, thrower)."""
     library = build("libshared.c", "-O1", "-shared", "-fPIC", name="libshared.so")
     against = (f"-L{library.parent}", "-lshared", f"-Wl,-rpath,{library.parent}")
-    return library, build("uses_shared.c", "-O1", *against), build("throws_through_shared.cc", "-O1", *against)
+    return (
+        library,
+        build("uses_shared.c", "-O1", *against),
+        build("throws_through_shared.cc", "-O1", *against),
+    )
 
 
 def begin(process):
@@ -145,7 +149,20 @@ def test_recorder_in_a_pid_namespace(build, tmp_path):
     program = build("calls.c", "-O1", "-g", "-fno-optimize-sibling-calls", "-pthread")
     output = tmp_path / "t.parquet"
     done = subprocess.run(
-        ["unshare", "--pid", "--fork", "--mount-proc", FUNCSNOOP, "record", "-o", output, "-f", "six", "--", program],
+        [
+            "unshare",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            FUNCSNOOP,
+            "record",
+            "-o",
+            output,
+            "-f",
+            "six",
+            "--",
+            program,
+        ],
         capture_output=True,
         text=True,
         timeout=60,
@@ -168,7 +185,9 @@ def test_whole_run_from_the_constructors_on(build, record):
 
 def test_nothing_of_the_recorder_is_seen_in_a_launched_command(build, record):
     """libc is the recorder's too, and the command is its child: only what the program does may show."""
-    trace = record(["-f", "libc:execve", "-f", "libc:read", "-f", "libc:puts", "-f", "libc:getchar"], ["/bin/true"])
+    trace = record(
+        ["-f", "libc:execve", "-f", "libc:read", "-f", "libc:puts", "-f", "libc:getchar"], ["/bin/true"]
+    )
     assert trace.metadata["counts"]["recorded"] == 0
 
 
@@ -176,7 +195,9 @@ def test_visible_to_bpftool(shared, start, wait_for, tmp_path):
     library, user, _ = shared
     process = start([user, "23"])
     begin(process)
-    recording = recorder(start, ["-o", tmp_path / "t.parquet", "-p", process.pid, "-f", f"{library}:shared_*"], wait_for)
+    recording = recorder(
+        start, ["-o", tmp_path / "t.parquet", "-p", process.pid, "-f", f"{library}:shared_*"], wait_for
+    )
 
     def bpftool(*arguments):
         return subprocess.run(["bpftool", *arguments], capture_output=True, text=True, check=True).stdout
