@@ -14,7 +14,6 @@ import typer
 from ..errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-
     from .reports import Choice
 
 EPILOG = """\b
@@ -118,7 +117,7 @@ def _report_and_paths(words: list[str]) -> tuple[str, list[str]]:
     report = "summary"
     if words and words[0] in NAMES:
         report, *words = words
-    if words and not os.path.exists(words[0]) and not words[0].endswith(".parquet"):
+    if words and not {"/", "."} & set(words[0]) and not os.path.exists(words[0]):
         import difflib
 
         near = difflib.get_close_matches(words[0], NAMES, 1, 0.6)

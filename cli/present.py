@@ -115,7 +115,8 @@ def _table(
             cut = f"first {most:,} of {len(frame):,} rows"
             cut += "" if top else " (--top N shows more, --format csv all)"
             frame = frame.head(most)
-        write_table(kind.columns(frame), out, width)
+        began = choice.trace.metadata["started"]["monotonic_ns"]
+        write_table(kind.columns(frame, began), out, width)
     if cut:
         out.write(cut + "\n")
     out.write(f"{choice.loss}\n")

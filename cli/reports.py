@@ -37,12 +37,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Report:
-    """A report that is a table: its rows, and the text columns that show them."""
+    """A report that is a table: its rows, and the text columns that show them, given when it all began."""
 
     help: str
     schema: Callable[[], pa.Schema]
     rows: Callable[[Choice], pl.LazyFrame]
-    columns: Callable[[pl.DataFrame], list[Column]]
+    columns: Callable[[pl.DataFrame, int], list[Column]]
     #: More rows than this are cut, with a note, where a table is for reading.
     most: int | None = None
 
@@ -81,11 +81,16 @@ def _times(frame: pl.DataFrame, name: str) -> list[str]:
     return [duration(value) for value in frame[name].to_list()]
 
 
+def _moments(frame: pl.DataFrame, name: str, began: int) -> list[str]:
+    """Seconds since the recording started."""
+    return ["-" if t is None else f"{(t - began) / 10**9:.6f}" for t in frame[name].to_list()]
+
+
 def _counts(frame: pl.DataFrame, name: str) -> list[str]:
     return [count(value) for value in frame[name].to_list()]
 
 
-def _latency(frame: pl.DataFrame) -> list[Column]:
+def _latency(frame: pl.DataFrame, began: int) -> list[Column]:
     ranks = {
         "total": 0,
         "self": 4,
@@ -111,7 +116,7 @@ def _latency(frame: pl.DataFrame) -> list[Column]:
     ]
 
 
-def _callgraph(frame: pl.DataFrame) -> list[Column]:
+def _callgraph(frame: pl.DataFrame, began: int) -> list[Column]:
     return [
         Column("CALLER", _texts(frame, "caller"), left=True, elastic=True),
         Column("CALLEE", _texts(frame, "callee"), left=True, elastic=True),
@@ -121,7 +126,7 @@ def _callgraph(frame: pl.DataFrame) -> list[Column]:
     ]
 
 
-def _args(frame: pl.DataFrame) -> list[Column]:
+def _args(frame: pl.DataFrame, began: int) -> list[Column]:
     types = frame["type"].to_list()
     return [
         Column("FUNCTION", _texts(frame, "function"), left=True, elastic=True),
@@ -178,7 +183,7 @@ def _groups(groups: list[dict[str, Any]], kind: str | None) -> str:
     return ", ".join(texts)
 
 
-def _calls(frame: pl.DataFrame) -> list[Column]:
+def _calls(frame: pl.DataFrame, began: int) -> list[Column]:
     arguments = [name for name in frame.columns if name.startswith("arg") and frame[name].count()]
     named = [
         "  " * min(depth, 40) + name
@@ -186,7 +191,7 @@ def _calls(frame: pl.DataFrame) -> list[Column]:
     ]
     return [
         Column("PID", [str(pid) for pid in frame["pid"].to_list()]),
-        Column("START", _counts(frame, "start"), rank=2),
+        Column("START (s)", _moments(frame, "start", began), rank=2),
         Column("DURATION", _times(frame, "duration_ns")),
         Column("SELF", _times(frame, "self_ns"), rank=5),
         Column("STATUS", _texts(frame, "status"), rank=3, left=True),
@@ -199,7 +204,7 @@ def _calls(frame: pl.DataFrame) -> list[Column]:
     ]
 
 
-def _threads(frame: pl.DataFrame) -> list[Column]:
+def _threads(frame: pl.DataFrame, began: int) -> list[Column]:
     return [
         Column("TGID", [str(i) for i in frame["tgid"].to_list()]),
         Column("PID", [str(i) for i in frame["pid"].to_list()]),
@@ -207,8 +212,8 @@ def _threads(frame: pl.DataFrame) -> list[Column]:
         Column("EVENTS", _counts(frame, "events"), rank=2),
         Column("CALLS", _counts(frame, "calls")),
         Column("BUSY", _times(frame, "busy_ns")),
-        Column("FIRST", _counts(frame, "first_ns"), rank=3),
-        Column("LAST", _counts(frame, "last_ns"), rank=4),
+        Column("FIRST (s)", _moments(frame, "first_ns", began), rank=3),
+        Column("LAST (s)", _moments(frame, "last_ns", began), rank=4),
     ]
 
 

@@ -22,7 +22,12 @@ CALLS: Final = pa.schema(
     [
         column("call_id", pa.uint64(), "number of the call, unique in the trace"),
         column("parent_id", pa.uint64(), "call_id of the caller; null at a root", nullable=True),
-        column("process", pa.uint32(), "row of the process in the metadata's process table"),
+        column(
+            "process",
+            pa.uint32(),
+            "row of the process in the metadata's process table; null if it isn't there",
+            nullable=True,
+        ),
         column("tgid", pa.uint32(), "process id"),
         column("pid", pa.uint32(), "thread id"),
         column("depth", pa.uint32(), "number of recorded calls around this one, from 0"),
@@ -38,7 +43,7 @@ CALLS: Final = pa.schema(
             "self_ns",
             pa.int64(),
             "duration less the complete calls directly inside it, or inside its incomplete children; "
-            "null where a side is missing",
+            "null where a side is missing, or a call inside it outlasts it",
             unit="ns",
             nullable=True,
         ),

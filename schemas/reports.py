@@ -128,7 +128,7 @@ THREADS: Final = pa.schema(
         *_times(
             ("first_ns", "first event, CLOCK_MONOTONIC"),
             ("last_ns", "last event, CLOCK_MONOTONIC"),
-            ("busy_ns", "time inside recorded functions: the sum of complete root calls"),
+            ("busy_ns", "time inside recorded functions: the sum of the outermost complete calls"),
         ),
     ]
 )
