@@ -23,6 +23,8 @@ class Arch:
     result: str
     stack_pointer: str
     instruction_pointer: str
+    #: The flags that conditional jumps look at; None where leaving instructions are not analysed.
+    flags: str | None
     #: Stack pointer at a return probe less that at the entry: what `ret` has popped by then.
     frame_at_return: int
     tested: bool
@@ -35,6 +37,7 @@ class Arch:
             f"-DREG_RETURN={self.result}",
             f"-DREG_SP={self.stack_pointer}",
             f"-DREG_IP={self.instruction_pointer}",
+            *([f"-DREG_FLAGS={self.flags}"] if self.flags else []),
             f"-DFRAME_AT_RETURN={self.frame_at_return}",
         ]
 
@@ -52,6 +55,7 @@ X86_64 = Arch(
     result="ax",
     stack_pointer="sp",
     instruction_pointer="ip",
+    flags="flags",
     frame_at_return=8,
     tested=True,
 )
@@ -68,6 +72,7 @@ AARCH64 = Arch(
     result="regs[0]",
     stack_pointer="sp",
     instruction_pointer="pc",
+    flags=None,
     frame_at_return=0,
     tested=False,
 )

@@ -65,7 +65,17 @@ static u64 (*snoop_get_attach_cookie)(void *ctx) = (void *)174;
 enum event_type {
 	EVENT_ENTRY,
 	EVENT_EXIT,
+	EVENT_TAIL, /* an exit by a tail jump: what it returns is not known yet */
 };
+
+/*
+ * The cookie of a probe on an instruction by which a function is left tells about it in the bits
+ * above the function's own number.
+ */
+#define COOKIE_FUNCTION(cookie) ((cookie) & 0xffffffffULL)
+#define COOKIE_CONDITION(cookie) (((cookie) >> 32) & 0xf)
+#define COOKIE_CONDITIONAL (1ULL << 36)
+#define COOKIE_TAIL (1ULL << 37)
 
 struct func_trace_event {
 	enum event_type type;
@@ -209,12 +219,11 @@ static __always_inline void report_loss(u32 pid)
 }
 
 /* Send one event. False where the process is not followed. */
-static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type)
+static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type, u64 cookie, u64 frame)
 {
 	/* The clock is read last on the way in and first on the way out: what this program costs
 	 * stays outside of the call that it measures. */
-	u64 now = type == EVENT_EXIT ? snoop_ktime_get_ns() : 0;
-	u64 cookie = snoop_get_attach_cookie(ctx);
+	u64 now = type == EVENT_ENTRY ? 0 : snoop_ktime_get_ns();
 	struct func_trace_event *event;
 	struct snoop_counts *count;
 	u32 pid, tgid;
@@ -229,7 +238,7 @@ static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type)
 	__sync_fetch_and_add(&count->produced, 1);
 	event = events.ringbuf_reserve(sizeof(struct func_trace_event));
 	if (!event) {
-		note_loss(count, pid, tgid, type == EVENT_EXIT ? ctx->REG_SP - FRAME_AT_RETURN : ctx->REG_SP);
+		note_loss(count, pid, tgid, frame);
 		return true;
 	}
 	report_loss(pid);
@@ -237,6 +246,7 @@ static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type)
 	event->cookie = cookie;
 	event->pid = pid;
 	event->tgid = tgid;
+	event->frame = frame;
 #ifdef EVENT_NAME
 	struct func_name *name = func_names.lookup(&cookie);
 
@@ -245,11 +255,7 @@ static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type)
 	else
 		__builtin_memset(event->name, 0, sizeof(event->name));
 #endif
-	if (type == EVENT_EXIT) {
-		event->ret_val = ctx->REG_RETURN;
-		event->frame = ctx->REG_SP - FRAME_AT_RETURN;
-		event->timestamp = now;
-	} else {
+	if (type == EVENT_ENTRY) {
 #if MAX_ARGS > 0
 		event->args[0] = ctx->REG_ARG0;
 #endif
@@ -268,8 +274,10 @@ static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type)
 #if MAX_ARGS > 5
 		event->args[5] = ctx->REG_ARG5;
 #endif
-		event->frame = ctx->REG_SP;
 		event->timestamp = snoop_ktime_get_ns();
+	} else {
+		event->ret_val = ctx->REG_RETURN;
+		event->timestamp = now;
 	}
 	events.ringbuf_submit(event, SNOOP_NO_WAKEUP);
 	return true;
@@ -277,13 +285,13 @@ static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type)
 
 int generic_entry(struct pt_regs *ctx)
 {
-	snoop(ctx, EVENT_ENTRY);
+	snoop(ctx, EVENT_ENTRY, snoop_get_attach_cookie(ctx), ctx->REG_SP);
 	return 0;
 }
 
 int generic_exit(struct pt_regs *ctx)
 {
-	snoop(ctx, EVENT_EXIT);
+	snoop(ctx, EVENT_EXIT, snoop_get_attach_cookie(ctx), ctx->REG_SP - FRAME_AT_RETURN);
 	return 0;
 }
 
@@ -293,12 +301,76 @@ int generic_exit(struct pt_regs *ctx)
  */
 int generic_session(struct pt_regs *ctx)
 {
+	u64 cookie = snoop_get_attach_cookie(ctx);
+
 	if (snoop_get_func_ip(ctx) != ctx->REG_IP) {
-		snoop(ctx, EVENT_EXIT);
+		snoop(ctx, EVENT_EXIT, cookie, ctx->REG_SP - FRAME_AT_RETURN);
 		return 0;
 	}
-	return snoop(ctx, EVENT_ENTRY) ? 0 : 1;
+	return snoop(ctx, EVENT_ENTRY, cookie, ctx->REG_SP) ? 0 : 1;
 }
+
+#ifdef REG_FLAGS
+/* Whether a conditional jump is taken: x86's condition codes, of which an odd one negates the other. */
+static __always_inline bool taken(u64 flags, u32 condition)
+{
+	bool carry = flags & (1 << 0), parity = flags & (1 << 2), zero = flags & (1 << 6);
+	bool sign = flags & (1 << 7), overflow = flags & (1 << 11);
+	bool holds;
+
+	switch (condition >> 1) {
+	case 0:
+		holds = overflow;
+		break;
+	case 1:
+		holds = carry;
+		break;
+	case 2:
+		holds = zero;
+		break;
+	case 3:
+		holds = carry || zero;
+		break;
+	case 4:
+		holds = sign;
+		break;
+	case 5:
+		holds = parity;
+		break;
+	case 6:
+		holds = sign != overflow;
+		break;
+	default:
+		holds = zero || sign != overflow;
+	}
+	return condition & 1 ? !holds : holds;
+}
+
+static __always_inline void leave(struct pt_regs *ctx, u64 cookie)
+{
+	if (cookie & COOKIE_CONDITIONAL && !taken(ctx->REG_FLAGS, COOKIE_CONDITION(cookie)))
+		return;
+	snoop(ctx, cookie & COOKIE_TAIL ? EVENT_TAIL : EVENT_EXIT, COOKIE_FUNCTION(cookie), ctx->REG_SP);
+}
+
+/* On an instruction by which a function is left: a return, or a jump to another function. */
+int generic_leave(struct pt_regs *ctx)
+{
+	leave(ctx, snoop_get_attach_cookie(ctx));
+	return 0;
+}
+
+/* The same where the function's first instruction is such a one: it is entered and left here. Two
+ * links at one place would run in an order that is not ours to choose. */
+int entry_and_leave(struct pt_regs *ctx)
+{
+	u64 cookie = snoop_get_attach_cookie(ctx);
+
+	snoop(ctx, EVENT_ENTRY, COOKIE_FUNCTION(cookie), ctx->REG_SP);
+	leave(ctx, cookie);
+	return 0;
+}
+#endif
 
 /* On the raw tracepoint sched_process_exit: a short-lived thread has a name only here. */
 int thread_end(void *ctx)

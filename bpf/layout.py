@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-ENTRY, EXIT = 0, 1
+#: `enum event_type`; TAIL is an exit whose return value is not known.
+ENTRY, EXIT, TAIL = 0, 1, 2
+
+#: Bits of a leaving instruction's cookie, above the function's own number: COOKIE_* in the C file.
+CONDITION_SHIFT = 32
+CONDITIONAL = 1 << 36
+TAIL_JUMP = 1 << 37
 
 #: FUNC_NAME_LEN: with the terminating NUL.
 NAME_BYTES = 64

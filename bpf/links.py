@@ -7,23 +7,55 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from types import TracebackType
+from typing import NamedTuple
 
 from ..errors import FuncsnoopError, KernelError, PrivilegeError, TargetError
 from . import syscall
 from .features import Strategy, uprobe_pmu
+from .layout import CONDITION_SHIFT, CONDITIONAL, TAIL_JUMP
 from .program import Programs
+
+
+class _Side(Enum):
+    """Where the kernel runs a program of a link."""
+
+    ENTRY = auto()  # at the instruction
+    RETURN = auto()  # when the function that is entered there returns
+    BOTH = auto()
+
+
+class _Place(NamedTuple):
+    """An instruction with a breakpoint, and the cookie that its program sees."""
+
+    site: int
+    cookie: int
+
+
+@dataclass(frozen=True)
+class Leave:
+    """A probe on an instruction by which a function is left (file offset)."""
+
+    site: int
+    tail: bool  # a jump to another function: there is no return value yet
+    condition: int | None  # x86 condition code of a conditional jump
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One function's probe: where it sits (file offset), what identifies it, whether it sees exits."""
+    """One function's probes: where its entry is seen (file offset), what identifies it, how its exits are.
+
+    `returns` asks for a return probe; else `leaves` are the instructions by which it is left, of
+    which there are none where exits are not recorded.
+    """
 
     site: int
     cookie: int
-    exit: bool
+    returns: bool = False
+    leaves: tuple[Leave, ...] = ()
 
 
 class Links:
@@ -35,41 +67,46 @@ class Links:
     def __init__(self, programs: Programs, strategy: Strategy) -> None:
         self._programs = programs
         self._strategy = strategy
-        self._returns: list[int] = []
+        self._exits: list[int] = []
         self._entries: list[int] = []
 
     def attach(self, path: str, probes: Sequence[Probe], pid: int | None) -> None:
         """Probe functions of the module that the kernel opens at `path`.
 
         With `pid` (in the recorder's namespace) only that process gets the breakpoints. Without it
-        every process that maps the module does, and the program tells whom to record: then exits
-        need a session link, whose entry side can leave a bystander's return address alone. That
-        rule is kept here, where nothing gets past it. Raises `FuncsnoopError`.
+        every process that maps the module does, and the program tells whom to record: then return
+        probes need a session link, whose entry side can leave a bystander's return address alone.
+        That rule is kept here, where nothing gets past it. Raises `FuncsnoopError`.
         """
-        both = [probe for probe in probes if probe.exit]
-        entry_only = [probe for probe in probes if not probe.exit]
-        if both and pid is None and self._strategy is not Strategy.SESSION:
+        returns = [_Place(probe.site, probe.cookie) for probe in probes if probe.returns]
+        if returns and pid is None and self._strategy is not Strategy.SESSION:
             raise KernelError(
                 f"return probes without a process filter need session links, not {self._strategy}",
-                "Leave --attach out, name the processes with --pid, or record entries only (--exit none).",
+                "Leave --attach out, name the processes with --pid, or choose --exit ret or none.",
             )
+        leaves = [_leave(probe, leave) for probe in probes for leave in probe.leaves]
+        both = {probe.site for probe in probes} & {place.site for place in leaves}
+        entries = [
+            _Place(probe.site, probe.cookie)
+            for probe in probes
+            if probe.site not in both and not (probe.returns and self._strategy is Strategy.SESSION)
+        ]
         try:
-            match self._strategy:
-                case Strategy.SESSION:
-                    self._link_multi(self._returns, "generic_session", path, both, pid, session=True)
-                    self._link_multi(self._entries, "generic_entry", path, entry_only, pid)
-                case Strategy.MULTI:
-                    self._link_multi(self._returns, "generic_exit", path, both, pid, on_return=True)
-                    self._link_multi(self._entries, "generic_entry", path, probes, pid)
-                case Strategy.PERF:
-                    self._link_perf(self._returns, "generic_exit", path, both, pid, on_return=True)
-                    self._link_perf(self._entries, "generic_entry", path, probes, pid)
+            if self._strategy is Strategy.SESSION:
+                self._link(self._exits, "generic_session", path, returns, pid, _Side.BOTH)
+            else:
+                self._link(self._exits, "generic_exit", path, returns, pid, _Side.RETURN)
+            others = [place for place in leaves if place.site not in both]
+            self._link(self._exits, "generic_leave", path, others, pid)
+            at_once = [place for place in leaves if place.site in both]
+            self._link(self._entries, "entry_and_leave", path, at_once, pid)
+            self._link(self._entries, "generic_entry", path, entries, pid)
         except OSError as error:
             raise _explain(error, path, pid) from None
 
     def close(self) -> None:
         """Take all probes out. When it returns, no program of ours runs any more."""
-        for descriptors in (self._entries, self._returns):
+        for descriptors in (self._entries, self._exits):
             while descriptors:
                 os.close(descriptors.pop())
 
@@ -81,29 +118,31 @@ class Links:
     ) -> None:
         self.close()
 
-    def _link_multi(
+    def _link(
         self,
         links: list[int],
         program: str,
         path: str,
-        probes: Sequence[Probe],
+        places: Sequence[_Place],
         pid: int | None,
-        *,
-        session: bool = False,
-        on_return: bool = False,
+        side: _Side = _Side.ENTRY,
     ) -> None:
-        if not probes:
+        if not places:
             return
-        attach_type = syscall.ATTACH_UPROBE_SESSION if session else syscall.ATTACH_UPROBE_MULTI
+        if self._strategy is Strategy.PERF:
+            self._link_perf(links, program, path, places, pid, side)
+            return
+        both = side is _Side.BOTH
+        attach_type = syscall.ATTACH_UPROBE_SESSION if both else syscall.ATTACH_UPROBE_MULTI
         links.append(
             syscall.link_uprobe_multi(
                 self._programs.load(program, attach_type),
                 attach_type,
                 path,
-                [probe.site for probe in probes],
-                [probe.cookie for probe in probes],
+                [place.site for place in places],
+                [place.cookie for place in places],
                 pid=pid or 0,
-                on_return=on_return,
+                on_return=side is _Side.RETURN,
             )
         )
 
@@ -112,21 +151,33 @@ class Links:
         links: list[int],
         program: str,
         path: str,
-        probes: Iterable[Probe],
+        places: Sequence[_Place],
         pid: int | None,
-        *,
-        on_return: bool = False,
+        side: _Side,
     ) -> None:
         pmu_type, return_bit = uprobe_pmu()
-        for probe in probes:
+        for place in places:
             event = syscall.open_uprobe_event(
-                pmu_type, path, probe.site, pid=pid or -1, return_bit=return_bit if on_return else None
+                pmu_type,
+                path,
+                place.site,
+                pid=pid or -1,
+                return_bit=return_bit if side is _Side.RETURN else None,
             )
             # The link keeps the event alive.
             try:
-                links.append(syscall.link_perf_event(self._programs.load(program, 0), event, probe.cookie))
+                links.append(syscall.link_perf_event(self._programs.load(program), event, place.cookie))
             finally:
                 os.close(event)
+
+
+def _leave(probe: Probe, leave: Leave) -> _Place:
+    cookie = probe.cookie
+    if leave.tail:
+        cookie |= TAIL_JUMP
+    if leave.condition is not None:
+        cookie |= CONDITIONAL | leave.condition << CONDITION_SHIFT
+    return _Place(leave.site, cookie)
 
 
 def _explain(error: OSError, path: str, pid: int | None) -> FuncsnoopError:

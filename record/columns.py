@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..bpf.layout import EXIT
+from ..bpf.layout import ENTRY, EXIT
 from ..schemas.events import ENTRY as ENTRY_NAME
 from ..schemas.events import EVENTS, MAX_ARGS
 from ..schemas.events import EXIT as EXIT_NAME
@@ -32,12 +32,12 @@ class Columns:
     def convert(self, events: NDArray[Any]) -> pa.RecordBatch:
         """One record batch with a row for each record, in the same order."""
         kinds = events["type"].astype(np.int8)
-        is_exit = kinds == EXIT
+        is_exit = kinds != ENTRY
         cookies = np.ascontiguousarray(events["cookie"])
         arguments = events["args"] if "args" in (events.dtype.names or ()) else None
         recorded = 0 if arguments is None else arguments.shape[1]
         columns: list[pa.Array] = [
-            pa.DictionaryArray.from_arrays(pa.array(kinds), _TYPES),
+            pa.DictionaryArray.from_arrays(pa.array(is_exit.view(np.int8)), _TYPES),
             pa.array(cookies),
             pa.array(np.ascontiguousarray(events["pid"])),
             pa.array(np.ascontiguousarray(events["tgid"])),
@@ -50,7 +50,7 @@ class Columns:
                 columns.append(pa.array(np.ascontiguousarray(arguments[:, i]), mask=is_exit))
             else:
                 columns.append(pa.nulls(len(events), pa.uint64()))
-        columns.append(pa.array(np.ascontiguousarray(events["ret_val"]), mask=~is_exit))
+        columns.append(pa.array(np.ascontiguousarray(events["ret_val"]), mask=kinds != EXIT))
         return pa.RecordBatch.from_arrays(columns, schema=EVENTS)
 
     def _names_of(self, cookies: NDArray[np.uint64]) -> pa.DictionaryArray:

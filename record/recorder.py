@@ -173,7 +173,7 @@ class Recorder:
         self._tgids = (self._command.pid,)
 
     def _attach(self, links: Links, module: PlannedModule) -> None:
-        probes = [Probe(f.site, f.cookie, f.exit == "return") for f in module.functions]
+        probes = [Probe(f.site, f.cookie, returns=f.exit == "return") for f in module.functions]
         if self._plan.target.everything or (self._strategy is Strategy.SESSION and not module.shared):
             # The program filters. Nobody else maps the module, so nobody else pays for it, and a
             # forked child, which keeps the breakpoints, has its return addresses left alone.

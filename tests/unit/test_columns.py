@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from funcsnoop.bpf.layout import ENTRY, EXIT, event_dtype
+from funcsnoop.bpf.layout import ENTRY, EXIT, TAIL, event_dtype
 from funcsnoop.record.columns import Columns
 from funcsnoop.schemas import EVENTS
 
@@ -34,3 +34,10 @@ def test_functions_can_share_a_name_and_only_those_used_are_in_the_dictionary():
     names = batch.column("name")
     assert names.to_pylist() == ["same", "same", "other"]
     assert names.dictionary.to_pylist() == ["same", "other"]
+
+
+def test_a_tail_jump_is_an_exit_without_a_return_value():
+    events = np.zeros(1, event_dtype("lean", 1))
+    events["type"], events["cookie"], events["ret_val"] = TAIL, 1, 5
+    (row,) = Columns(["f"]).convert(events).to_pylist()
+    assert (row["type"], row["ret_val"], row["arg0"]) == ("exit", None, None)
