@@ -41,7 +41,7 @@ def arguments(
     table = functions.select("function", "demangled", "symbol").collect()
     names = list(zip(table["demangled"].to_list(), table["symbol"].to_list(), strict=True))
     for cast in casts:
-        if not any(cast.applies(*name, cast.arg) for name in names):
+        if not any(cast.applies(demangled, symbol, cast.arg) for demangled, symbol in names):
             raise UsageError(
                 f"--as {cast.pattern}:{cast.arg}={cast.kind} matches no function of the trace",
                 "give a name as `funcsnoop analyze latency` prints it, or a glob",
@@ -59,7 +59,7 @@ def arguments(
             if not known[part].any():
                 continue
             name = names[function]
-            kind = next((c.kind for c in reversed(casts) if c.applies(*name, column)), None)
+            kind = next((c.kind for c in reversed(casts) if c.applies(name[0], name[1], column)), None)
             row = _describe(raw[part][known[part]], duration[part][known[part]], kind)
             row |= {"function": name[0], "arg": column, "nulls": count - row["count"], "type": kind}
             found.append((-count, function, position, row))

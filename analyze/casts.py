@@ -51,12 +51,14 @@ def apply(raw: Addresses, kind: str) -> Values:
     """The low bits of registers as a type: int64 for signed types, else uint64."""
     bits, signed = KINDS[kind]
     if kind == "bool":
-        return ((raw & np.uint64(0xFF)) != 0).astype(np.uint64)
+        flags: Addresses = ((raw & np.uint64(0xFF)) != 0).astype(np.uint64)
+        return flags
     spare = np.uint64(64 - bits)
     if signed:
         shifted: Ints = (raw << spare).view(np.int64) >> np.int64(spare)
         return shifted
-    return (raw << spare) >> spare
+    low: Addresses = (raw << spare) >> spare
+    return low
 
 
 def limits(kind: str) -> tuple[int, int]:

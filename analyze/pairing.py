@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from ..errors import TraceError
 from ..schemas import TraceMetadata
 from . import chains, nesting
 from .arrays import Addresses, Bytes, Codes, Flags, Ints
-from .processes import Thread, threads_of
+from .encoding import encode, function_rows, is_entry, thread_keys
 from .losses import LossWindows
+from .processes import Thread, threads_of
 from .status import NAMES, NONE, status
 
 #: Threads are worked on together until they hold this many events: enough that NumPy's overhead per
@@ -47,11 +48,16 @@ def pair(events: pl.LazyFrame, metadata: TraceMetadata) -> pl.LazyFrame:
 
     Raises TraceError where the events name a function that the metadata lacks.
     """
+    return _frame(*_pair_threads(events, metadata)).lazy()
+
+
+def _pair_threads(events: pl.LazyFrame, metadata: TraceMetadata) -> tuple[list[_Calls], list[Thread]]:
+    """Pair the events batch by batch; the columns of the events go when this returns."""
     table = events.select(NEEDS).collect().to_arrow()
-    code, keys = _encode(_thread_keys(table))
+    code, keys = encode(thread_keys(table))
     seen = _Events(
-        is_entry=_is_entry(table["type"]),
-        function=_function_rows(table["cookie"], metadata),
+        is_entry=is_entry(table["type"]),
+        function=function_rows(table["cookie"], metadata),
         timestamp=table["timestamp"].to_numpy(),
         frame=table["frame"].to_numpy(),
     )
@@ -72,13 +78,12 @@ def pair(events: pl.LazyFrame, metadata: TraceMetadata) -> pl.LazyFrame:
         low, high = batch
         rows = by_thread[starts[low] : starts[high]]
         thread = code[rows] - np.int32(low)
-        return _pair_batch(rows, thread, seen.take(rows), exit_traced, threads[low:high], windows)
+        mine = seen if len(keys) == 1 else seen.take(rows)
+        return _pair_batch(rows, thread, mine, exit_traced, threads[low:high], windows)
 
     # NumPy lets go of the interpreter's lock while it works on arrays.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        parts = list(pool.map(work, _batches(starts)))
-    del by_thread, code, seen
-    return _frame(parts, threads).lazy()
+        return list(pool.map(work, _batches(starts))), threads
 
 
 @dataclass
@@ -91,10 +96,6 @@ class _Events:
     frame: Addresses
 
     def take(self, rows: Ints) -> _Events:
-        if len(rows) == len(self.frame) and (not len(rows) or rows[-1] == len(rows) - 1):
-            # One thread, or threads that come one after the other: nothing to rearrange but in the latter.
-            if np.array_equal(rows, np.arange(len(rows))):
-                return self
         return _Events(self.is_entry[rows], self.function[rows], self.timestamp[rows], self.frame[rows])
 
 
@@ -201,7 +202,7 @@ def _frame(parts: list[_Calls], threads: list[Thread]) -> pl.DataFrame:
         part.parent[part.parent >= 0] += first_call
         part.outer[part.outer >= 0] += first_call
         first_call += len(part.thread)
-    joined: dict[str, np.ndarray] = {}
+    joined: dict[str, NDArray[Any]] = {}
     for field in fields(_Calls):
         arrays = [getattr(part, field.name) for part in parts]
         joined[field.name] = np.concatenate(arrays) if arrays else np.zeros(0, np.int64)
@@ -214,7 +215,7 @@ def _frame(parts: list[_Calls], threads: list[Thread]) -> pl.DataFrame:
     tgid = np.array([t.tgid for t in threads], np.uint32)
     pid = np.array([t.pid for t in threads], np.uint32)
 
-    def column(values: np.ndarray, kind: pa.DataType, valid: Flags | None = None) -> pa.Array:
+    def column(values: NDArray[Any], kind: pa.DataType, valid: Flags | None = None) -> pa.Array[Any]:
         typed = values.astype(kind.to_pandas_dtype(), copy=False)
         return pa.array(typed, type=kind, mask=None if valid is None else ~valid)
 
@@ -253,39 +254,3 @@ def _batches(starts: Ints) -> Iterator[tuple[int, int]]:
         if starts[high] - starts[low] >= BATCH_EVENTS or high == len(starts) - 1:
             yield low, high
             low = high
-
-
-def _is_entry(column: pa.ChunkedArray) -> Flags:
-    encoded = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    if not pa.types.is_dictionary(encoded.type):
-        encoded = encoded.dictionary_encode()
-    flags = np.array([kind == "entry" for kind in encoded.dictionary.to_pylist()], np.bool_)
-    return flags[encoded.indices.to_numpy()] if len(encoded) else np.zeros(0, np.bool_)
-
-
-def _thread_keys(table: pa.Table) -> pa.ChunkedArray:
-    """`tgid << 32 | pid` of each event."""
-    tgid = pc.shift_left(table["tgid"].cast(pa.uint64()), pa.scalar(32, pa.uint64()))
-    return pc.bit_wise_or(tgid, table["pid"].cast(pa.uint64()))
-
-
-def _function_rows(column: pa.ChunkedArray, metadata: TraceMetadata) -> Codes:
-    """Each event's row in the metadata's function table."""
-    row_of = {function["cookie"]: row for row, function in enumerate(metadata["functions"])}
-    code, cookies = _encode(column)
-    try:
-        rows = np.array([row_of[cookie] for cookie in cookies.tolist()], np.int32)
-    except KeyError as missing:
-        raise TraceError(
-            f"the trace has events of a function (cookie {missing}) that its function table lacks",
-            "the file is damaged, or was put together from several traces; analyse the original",
-        ) from None
-    return rows[code] if len(rows) else np.zeros(0, np.int32)
-
-
-def _encode(column: pa.ChunkedArray) -> tuple[Codes, np.ndarray]:
-    """Dictionary-encode a column without nulls: codes, and the values that they stand for."""
-    encoded = column.dictionary_encode().unify_dictionaries().combine_chunks()
-    if not len(encoded):
-        return np.zeros(0, np.int32), np.zeros(0, np.uint64)
-    return encoded.indices.to_numpy(), encoded.dictionary.to_numpy(zero_copy_only=False).copy()

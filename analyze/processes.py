@@ -36,13 +36,11 @@ def threads_of(keys: Addresses, first_seen: Ints, metadata: TraceMetadata) -> li
         tgid, pid = key >> 32, key & 0xFFFFFFFF
         candidates = sorted(born.get(tgid, []))
         # An id can be used again: the process is the last one that had begun by then.
-        process = next((r for start, r in reversed(candidates) if start <= first), -1)
-        if process < 0 and candidates:
-            process = candidates[0][1]
-        ends = [
-            thread_ends.get((tgid, pid)),
-            metadata["processes"][process]["end_ns"] if process >= 0 else None,
-        ]
+        chosen = next((r for start, r in reversed(candidates) if start <= first), -1)
+        if chosen < 0 and candidates:
+            chosen = candidates[0][1]
+        process_end = metadata["processes"][chosen]["end_ns"] if chosen >= 0 else None
+        ends = [thread_ends.get((tgid, pid)), process_end]
         ended = not cut and any(end is not None and end <= ended_at for end in ends)
-        threads.append(Thread(row, tgid, pid, process, ended))
+        threads.append(Thread(row, tgid, pid, chosen, ended))
     return threads

@@ -43,8 +43,8 @@ class TraceFile:
         raw = pairs.get(METADATA_KEY)
         if raw is None:
             raise TraceError(
-                f"{self.name} is a Parquet file, but not a trace: it has no `{METADATA_KEY.decode()}` metadata",
-                "give a file that `funcsnoop record` wrote; other tools drop the metadata when they save a copy",
+                f"{self.name} is a Parquet file, but not a trace: no `{METADATA_KEY.decode()}` metadata",
+                "give a file that `funcsnoop record` wrote; a copy saved by other tools lacks the metadata",
             )
         self.metadata: TraceMetadata = decode(raw, self.name)
         for field in EVENTS:
@@ -96,7 +96,7 @@ class TraceFile:
         if self.path.suffix == ".partial":
             raise TraceError(
                 f"{self.name} belongs to a recording that has not finished",
-                "wait for it to finish; if its recorder is gone, see whether your version has `funcsnoop recover`",
+                "wait for it to end; if its recorder died, see if `funcsnoop recover` is in your version",
             )
         try:
             with self.path.open("rb") as file:

@@ -156,17 +156,16 @@ def _group(group: dict[str, Any]) -> Any:
 
 def _returns(values: pl.DataFrame, count: int) -> list[SummaryReturn]:
     """Frequent return values, those that look like errors first."""
-    found: list[SummaryReturn] = []
-    for row in values.filter(pl.col("arg") == "ret_val").iter_rows(named=True):
-        for item in row["top"]:
-            found.append(
-                {
-                    "function": row["function"],
-                    "value": _as_error(int(item["value"])),
-                    "count": item["count"],
-                    "share": item["count"] / row["count"],
-                }
-            )
+    found: list[SummaryReturn] = [
+        {
+            "function": row["function"],
+            "value": _as_error(int(item["value"])),
+            "count": item["count"],
+            "share": item["count"] / row["count"],
+        }
+        for row in values.filter(pl.col("arg") == "ret_val").iter_rows(named=True)
+        for item in row["top"]
+    ]
     # A value that hardly any two calls share says nothing.
     telling = [item for item in found if item["value"] < 0 or (item["count"] > 1 and item["share"] >= 0.05)]
     return sorted(telling, key=lambda item: (item["value"] >= 0, -item["count"]))[:count]

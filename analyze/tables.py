@@ -13,7 +13,7 @@ def functions(metadata: TraceMetadata) -> pl.DataFrame:
     """One row a function: `function` (its row number, uint32), the keys of `FunctionInfo`, `file` (the
     name of the module's file).
     """
-    schema = {
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "cookie": pl.UInt64,
         "symbol": pl.String,
         "demangled": pl.String,
@@ -36,7 +36,7 @@ def functions(metadata: TraceMetadata) -> pl.DataFrame:
 
 def processes(metadata: TraceMetadata) -> pl.DataFrame:
     """One row a process: `process` (its row number, uint32) and the keys of `ProcessInfo`."""
-    schema = {
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "tgid": pl.UInt32,
         "root_tgid": pl.Int64,
         "start_ns": pl.Int64,

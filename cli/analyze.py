@@ -34,7 +34,7 @@ def analyze(
     words: list[str] | None = typer.Argument(
         None,
         metavar="[REPORT] [TRACE]...",
-        help=f"REPORT is {', '.join(NAMES[:-1])} or {NAMES[-1]}, by default summary; TRACE is by default trace.parquet.",
+        help=f"REPORT is one of {', '.join(NAMES)} (default summary); TRACE is by default trace.parquet.",
     ),
     function: list[str] | None = typer.Option(
         None, "--function", metavar="GLOB", help="Only calls of these functions; repeatable."

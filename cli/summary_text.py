@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
@@ -87,8 +87,8 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         *rows,
         (
             "recorded",
-            f"{started:%Y-%m-%d %H:%M:%S} UTC for {' '.join(duration(summary['duration_ns']).split())}, by funcsnoop "
-            f"{printable(summary['tool_version'])} ({printable(summary['attach'])})",
+            f"{started:%Y-%m-%d %H:%M:%S} UTC for {' '.join(duration(summary['duration_ns']).split())}, "
+            f"by funcsnoop {printable(summary['tool_version'])} ({printable(summary['attach'])})",
         ),
         ("host", printable(f"{summary['host']}, Linux {summary['kernel']}, {summary['architecture']}")),
         ("ended", printable(ended)),
@@ -102,16 +102,21 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _functions(functions: Sequence[SummaryFunction], by: str, out: TextIO, width: int | None) -> None:
-    times = {"TOTAL": "total_ns", "SELF": "self_ns", "P50": "p50_ns", "P99": "p99_ns"}
+    times: dict[str, Callable[[SummaryFunction], int | None]] = {
+        "TOTAL": lambda f: f["total_ns"],
+        "SELF": lambda f: f["self_ns"],
+        "P50": lambda f: f["p50_ns"],
+        "P99": lambda f: f["p99_ns"],
+    }
     order = [by, *(name for name in times if name != by)]
     write_table(
         [
             *(
                 Column(
                     f"  {name}" if place == 0 else name,
-                    [duration(f[times[name]]) for f in functions],
+                    [duration(times[name](f)) for f in functions],
                     rank=place,
-                )  # type: ignore[literal-required]
+                )
                 for place, name in enumerate(order)
             ),
             Column("CALLS", [count(f["calls"]) for f in functions]),
@@ -137,7 +142,8 @@ def _arguments(summary: Summary) -> list[str]:
 
 def _returns(summary: Summary) -> list[str]:
     return [
-        f"{printable(item['function'])}: {value_text(item['value'], None)} in {item['count']:,} calls ({item['share']:.1%})"
+        f"{printable(item['function'])}: {value_text(item['value'], None)} "
+        f"in {item['count']:,} calls ({item['share']:.1%})"
         for item in summary["returns"]
     ]
 

@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from funcsnoop.schemas import EVENTS, MAX_ARGS, METADATA_KEY
 
 from ..unit.traces import Recording

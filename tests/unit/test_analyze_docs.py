@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints, is_typeddict
 
 import pytest
+
 from funcsnoop import schemas
 from funcsnoop.analyze.casts import KINDS
 from funcsnoop.cli import analyze

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+
 from funcsnoop.analyze import pairing
 from funcsnoop.errors import TraceError
 

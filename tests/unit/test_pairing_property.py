@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 import polars as pl
-from funcsnoop.analyze.pairing import pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from funcsnoop.analyze.pairing import pair
 
 from .traces import Recording
 from .trees import PROGRAMS, Node, record
@@ -50,7 +51,7 @@ def test_random_trees_come_back_the_same(program: list[list[Node]], seed: int) -
 @given(PROGRAMS, SEEDS, st.floats(0.02, 0.6))
 def test_with_events_missing_no_call_is_invented(program: list[list[Node]], seed: int, lost: float) -> None:
     rng = random.Random(seed)
-    recording, threads, owners = record(program, rng)
+    recording, _, owners = record(program, rng)
     kept = [rng.random() >= lost for _ in owners]
     survivors = [call for call, keep in zip(owners, kept, strict=True) if keep]
     recording.rows = [row for row, keep in zip(recording.rows, kept, strict=True) if keep]

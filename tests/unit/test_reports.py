@@ -9,10 +9,13 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-import funcsnoop
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import funcsnoop
 from funcsnoop import schemas
 from funcsnoop.analyze import arguments, callgraph, latency, ranks
 from funcsnoop.analyze.calltree import call_tree
@@ -22,8 +25,6 @@ from funcsnoop.analyze.tables import functions
 from funcsnoop.analyze.threads import threads
 from funcsnoop.cli.exports import to_arrow
 from funcsnoop.errors import UsageError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from .traces import Recording, function
 from .trees import PROGRAMS, Node, record

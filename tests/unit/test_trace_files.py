@@ -7,11 +7,12 @@ import random
 from pathlib import Path
 from typing import Any
 
-import funcsnoop
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+import funcsnoop
 from funcsnoop.errors import TraceError
 from funcsnoop.schemas import FORMAT_VERSION, METADATA_KEY
 

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from funcsnoop.schemas import EVENTS, FORMAT_VERSION, MAX_ARGS, METADATA_KEY
 
 #: The recording starts at this time, monotonic; the machine booted 5 s of sleep before that says.
