@@ -34,6 +34,7 @@ TABLES = {
     "threads": "THREADS",
 }
 FUNCSNOOP = Path(sys.executable).with_name("funcsnoop")
+MACHINE_FORMATS = ("json", "ndjson", "csv", "parquet", "markdown")
 Run = Callable[..., Any]
 
 
@@ -115,9 +116,14 @@ def test_summary_json_has_exactly_the_documented_keys(run: Run, trace: Path) -> 
     assert done.stderr == LEFT_OUT + "\n"
 
 
-@pytest.mark.parametrize("report", TABLES)
-@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "parquet", "markdown"])
-@pytest.mark.parametrize("traces", [1, 2])
+@pytest.mark.parametrize(
+    ("report", "form", "traces"),
+    [
+        *((report, form, 1) for report in TABLES for form in MACHINE_FORMATS),
+        *(("latency", form, 2) for form in MACHINE_FORMATS),
+        *((report, "parquet", 2) for report in TABLES),
+    ],
+)
 def test_machine_formats_have_exactly_the_columns(
     run: Run, trace: Path, tmp_path: Path, report: str, form: str, traces: int
 ) -> None:
