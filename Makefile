@@ -2,7 +2,7 @@
 
 # Record a real program and show what its functions did.
 demo: install
-	scripts/demo
+	@scripts/demo
 
 # The whole test suite; TESTS=tests/unit/test_x.py for a part of it.
 TESTS ?= tests

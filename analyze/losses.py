@@ -30,8 +30,13 @@ class LossWindows:
             self._anywhere = [(_EARLIEST, _LATEST, _ANY_FRAME)]
 
     def of(self, tgid: int, pid: int) -> ThreadLosses | None:
-        """The losses of a thread; None where it lost nothing."""
+        """The losses of a thread, also those that may be another's; None where it lost nothing."""
         spans = self._of.get((tgid, pid), []) + self._anywhere
+        return ThreadLosses(spans) if spans else None
+
+    def surely_of(self, tgid: int, pid: int) -> ThreadLosses | None:
+        """The losses that are known to be this thread's; None where there are none."""
+        spans = self._of.get((tgid, pid))
         return ThreadLosses(spans) if spans else None
 
 

@@ -130,6 +130,7 @@ def _pair_batch(
     count = len(rows)
     is_entry, function, timestamp, frame = events.is_entry, events.function, events.timestamp, events.frame
     partner = chains.match(thread, frame, function, is_entry, usable=~is_entry | exit_traced[function])
+    _part(partner, thread, events, threads, windows)
     at = np.flatnonzero(is_entry | (partner < 0))  # each call's first event that was seen
     other = partner[at]
     entered = is_entry[at]
@@ -193,6 +194,25 @@ def _pair_batch(
         exit_row=np.where(complete, rows[other], np.where(entered, -1, rows[at])),
         status=status(complete, entered, entry_only, left | ended, lost),
     )
+
+
+def _part(
+    partner: Ints, thread: Codes, events: _Events, threads: list[Thread], windows: LossWindows
+) -> None:
+    """Undo pairs between whose two events the thread lost one that is as high on the stack, or higher.
+
+    That one was an exit of the entry's call, or came after it: the two are halves of different calls.
+    """
+    bounds = np.searchsorted(thread, np.arange(len(threads) + 1))
+    for number, (low, high) in enumerate(pairwise(bounds.tolist())):
+        losses = windows.surely_of(threads[number].tgid, threads[number].pid)
+        if losses is None:
+            continue
+        entries = low + np.flatnonzero(events.is_entry[low:high] & (partner[low:high] >= 0))
+        exits = partner[entries]
+        false = losses.touch(events.timestamp[entries], events.timestamp[exits], events.frame[entries])
+        partner[entries[false]] = -1
+        partner[exits[false]] = -1
 
 
 def _frame(parts: list[_Calls], threads: list[Thread]) -> pl.DataFrame:

@@ -44,7 +44,8 @@
 #endif
 /*
  * EVENT_NAME      copy the function's name into each event (layout "full"; without it, "lean")
- * ALL_PROCESSES   no process filter
+ * ALL_PROCESSES   no process filter, but not the process RECORDER_TGID
+ * FOLLOW          processes that a followed one forks are followed too
  * PIDNS_DEV, PIDNS_INO
  *                 the recorder's pid namespace, where it is not the root one: ids are filtered and
  *                 reported as they are there
@@ -56,6 +57,8 @@
 static u64 (*snoop_ktime_get_ns)(void) = (void *)5;
 static u64 (*snoop_get_current_pid_tgid)(void) = (void *)14;
 static long (*snoop_get_current_comm)(void *text, u32 size) = (void *)16;
+static u64 (*snoop_get_current_task)(void) = (void *)35;
+static u64 (*snoop_ktime_get_boot_ns)(void) = (void *)125;
 static u64 (*snoop_get_func_ip)(void *ctx) = (void *)173;
 static u64 (*snoop_get_attach_cookie)(void *ctx) = (void *)174;
 
@@ -96,6 +99,7 @@ struct snoop_counts {
 	u64 produced;
 	u64 lost;
 	u64 unplaced; /* of those lost, the ones that no loss record tells of */
+	u64 unfollowed; /* processes that there was no room to follow */
 };
 
 /* Events that one thread lost one after the other. */
@@ -118,6 +122,13 @@ struct ended_thread {
 
 struct func_name {
 	char text[FUNC_NAME_LEN];
+};
+
+/* How a process came to be followed that another one forked. */
+struct snoop_birth {
+	u64 start; /* CLOCK_BOOTTIME, ns */
+	u32 parent; /* tgid */
+	u32 padding;
 };
 
 /* Followed processes: tgid as the recorder sees it -> tgid in the root pid namespace, once known. */
@@ -157,15 +168,59 @@ static __always_inline bool current_ids(u32 *pid, u32 *tgid)
 	return true;
 }
 
+#ifdef FOLLOW
+/* Forked processes that have done nothing yet, by the address of their first thread's task_struct: the
+ * parent, in whose context a fork is seen, cannot tell their ids. */
+BPF_HASH(newborn, u64, struct snoop_birth, MAX_PROCS);
+/* What the recorder is still to be told, by tgid. */
+BPF_HASH(births, u32, struct snoop_birth, MAX_PROCS);
+/* Threads of the processes whose whole life is followed, by tgid: at none the process is over. */
+BPF_HASH(live_threads, u32, u32, MAX_PROCS);
+
+static __always_inline void count_unfollowed(void)
+{
+	int zero = 0;
+	struct snoop_counts *count = counts.lookup(&zero);
+
+	if (count)
+		__sync_fetch_and_add(&count->unfollowed, 1);
+}
+
+/* Follow the current process if a followed one has forked it. */
+static __always_inline bool adopt(u32 tgid)
+{
+	u64 task = snoop_get_current_task();
+	struct snoop_birth *birth = newborn.lookup(&task);
+	u32 root_tgid = snoop_get_current_pid_tgid() >> 32, one = 1;
+
+	if (!birth)
+		return false;
+	births.update(&tgid, birth);
+	newborn.delete(&task);
+	live_threads.update(&tgid, &one);
+	if (snoop_proc.update(&tgid, &root_tgid)) {
+		count_unfollowed();
+		return false;
+	}
+	return true;
+}
+#endif
+
 static __always_inline bool is_followed(u32 tgid)
 {
 #ifdef ALL_PROCESSES
-	return true;
+	/* Not the recorder: it would record how it records. */
+	return tgid != RECORDER_TGID;
 #else
 	u32 *root_tgid = snoop_proc.lookup(&tgid);
 
-	if (!root_tgid)
+	if (!root_tgid) {
+#ifdef FOLLOW
+		return adopt(tgid);
+#else
 		return false;
+#endif
+	}
 	if (!*root_tgid)
 		*root_tgid = snoop_get_current_pid_tgid() >> 32;
 	return true;
@@ -372,6 +427,32 @@ int entry_and_leave(struct pt_regs *ctx)
 }
 #endif
 
+#ifdef FOLLOW
+#define SNOOP_CLONE_THREAD 0x10000
+
+/* On the raw tracepoint task_newtask(task, clone_flags), in the context of the parent. */
+int task_start(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 task = ctx->args[0];
+	struct snoop_birth birth = {};
+	u32 pid, tgid, *threads;
+
+	if (!current_ids(&pid, &tgid) || !is_followed(tgid))
+		return 0;
+	if (ctx->args[1] & SNOOP_CLONE_THREAD) {
+		threads = live_threads.lookup(&tgid);
+		if (threads)
+			__sync_fetch_and_add(threads, 1);
+		return 0;
+	}
+	birth.start = snoop_ktime_get_boot_ns();
+	birth.parent = tgid;
+	if (newborn.update(&task, &birth))
+		count_unfollowed();
+	return 0;
+}
+#endif
+
 /* On the raw tracepoint sched_process_exit: a short-lived thread has a name only here. */
 int thread_end(void *ctx)
 {
@@ -384,5 +465,17 @@ int thread_end(void *ctx)
 	ended.tgid = tgid;
 	snoop_get_current_comm(ended.name, sizeof(ended.name));
 	ended_threads.update(&pid, &ended);
+#ifdef FOLLOW
+	u32 *threads = live_threads.lookup(&tgid);
+
+	if (threads) {
+		__sync_fetch_and_add(threads, -1);
+		/* Two that end at once can both see none left, and delete twice, which does no harm. */
+		if (!*threads) {
+			snoop_proc.delete(&tgid);
+			live_threads.delete(&tgid);
+		}
+	}
+#endif
 	return 0;
 }

@@ -23,7 +23,10 @@ BUSY = 1 << 31
 DISCARDED = 1 << 30
 
 #: `struct snoop_counts`
-COUNTS = np.dtype([("produced", "<u8"), ("lost", "<u8"), ("unplaced", "<u8")])
+COUNTS = np.dtype([("produced", "<u8"), ("lost", "<u8"), ("unplaced", "<u8"), ("unfollowed", "<u8")])
+
+#: `struct snoop_birth`
+BIRTH = np.dtype([("start", "<u8"), ("parent", "<u4"), ("_padding", "<u4")])
 
 #: `struct snoop_loss`
 LOSS = np.dtype(

@@ -20,7 +20,7 @@ from ..errors import KernelError, PrivilegeError
 from . import syscall
 from .arch import host
 from .binding import load_bcc
-from .layout import COUNTS, ENDED_THREAD, LOSS, NAME_BYTES, event_dtype
+from .layout import BIRTH, COUNTS, ENDED_THREAD, LOSS, NAME_BYTES, event_dtype
 from .ring import Ring
 
 SOURCE = Path(__file__).with_name("func_snoop.bpf.c")
@@ -39,6 +39,7 @@ class Sizes:
     arguments: int = 6
     layout: str = "lean"
     all_processes: bool = False
+    follow: bool = False
     #: Device and inode of the recorder's pid namespace, where it is not the root one.
     pid_namespace: tuple[int, int] | None = None
 
@@ -55,7 +56,9 @@ class Sizes:
         if self.layout == "full":
             flags.append("-DEVENT_NAME")
         if self.all_processes:
-            flags.append("-DALL_PROCESSES")
+            flags += ["-DALL_PROCESSES", f"-DRECORDER_TGID={os.getpid()}"]
+        if self.follow:
+            flags.append("-DFOLLOW")
         if self.pid_namespace:
             device, inode = self.pid_namespace
             flags += [f"-DPIDNS_DEV={device}ULL", f"-DPIDNS_INO={inode}ULL"]
@@ -68,6 +71,15 @@ class EventCounts(NamedTuple):
     produced: int
     lost: int
     unplaced: int  # of those lost, the ones that no loss record tells of
+    unfollowed: int  # forked processes that there was no room to follow
+
+
+class Birth(NamedTuple):
+    """A forked process; ids are those of the recorder's pid namespace."""
+
+    tgid: int
+    parent: int
+    start_ns: int  # CLOCK_BOOTTIME
 
 
 @dataclass(frozen=True)
@@ -113,13 +125,26 @@ class Programs:
                 ) from None
         return self._loaded[key]
 
-    def follow(self, tgid: int) -> None:
-        """Let events of this process (its id in the recorder's pid namespace) through."""
-        syscall.update_map(self._map("snoop_proc"), tgid.to_bytes(4, sys.byteorder), bytes(4))
+    def follow(self, tgid: int, *, new: bool = False) -> None:
+        """Let events of this process (its id in the recorder's pid namespace) through.
+
+        A `new` one has its only thread yet: it can be forgotten when its last one ends.
+        """
+        key = tgid.to_bytes(4, sys.byteorder)
+        syscall.update_map(self._map("snoop_proc"), key, bytes(4))
+        if new and self.sizes.follow:
+            syscall.update_map(self._map("live_threads"), key, (1).to_bytes(4, sys.byteorder))
+
+    def forget(self, tgid: int) -> None:
+        """Let no more events of this process through: it has ended, and its id can be used again."""
+        syscall.delete_from_map(self._map("snoop_proc"), tgid.to_bytes(4, sys.byteorder))
 
     def root_tgid(self, tgid: int) -> int | None:
         """The process's id in the root pid namespace, once it has sent an event."""
-        value = syscall.lookup_map(self._map("snoop_proc"), tgid.to_bytes(4, sys.byteorder), 4)
+        try:
+            value = syscall.lookup_map(self._map("snoop_proc"), tgid.to_bytes(4, sys.byteorder), 4)
+        except FileNotFoundError:
+            return None
         return int.from_bytes(value, sys.byteorder) or None
 
     def name_functions(self, names: Sequence[tuple[int, str]]) -> None:
@@ -133,7 +158,7 @@ class Programs:
         """Events produced and lost so far, over all CPUs."""
         raw = syscall.lookup_map(self._map("counts"), bytes(4), _possible_cpus() * COUNTS.itemsize)
         table = np.frombuffer(raw, COUNTS)
-        return EventCounts(*(int(table[name].sum()) for name in ("produced", "lost", "unplaced")))
+        return EventCounts(*(int(table[name].sum()) for name in EventCounts._fields))
 
     def pending_losses(self) -> NDArray[Any]:
         """Losses of threads that have sent no event since, as records of type `LOSS`; they are taken out."""
@@ -141,10 +166,28 @@ class Programs:
         table = np.frombuffer(b"".join(value for _, value in taken), LOSS)
         return table[table["events"] > 0]
 
-    def watch_thread_ends(self) -> int:
-        """Note from now on which threads of followed processes end; the link's file descriptor."""
-        program = self.load("thread_end", program_type=syscall.PROG_TYPE_RAW_TRACEPOINT)
-        return syscall.open_raw_tracepoint(program, "sched_process_exit")
+    def watch_tasks(self) -> list[int]:
+        """Note from now on which threads of followed processes end, and follow whom they fork if that was
+        asked for; the links' file descriptors."""
+        programs = {"thread_end": "sched_process_exit"}
+        if self.sizes.follow:
+            programs["task_start"] = "task_newtask"
+        kind = syscall.PROG_TYPE_RAW_TRACEPOINT
+        return [
+            syscall.open_raw_tracepoint(self.load(name, program_type=kind), tracepoint)
+            for name, tracepoint in programs.items()
+        ]
+
+    def take_births(self) -> list[Birth]:
+        """Processes that are followed since the last look because a followed one forked them."""
+        if not self.sizes.follow:
+            return []
+        taken = syscall.take_all(self._map("births"), 4, BIRTH.itemsize)
+        return [
+            Birth(int.from_bytes(key, sys.byteorder), int(row["parent"]), int(row["start"]))
+            for key, value in taken
+            for row in np.frombuffer(value, BIRTH)
+        ]
 
     def take_ended_threads(self) -> list[EndedThread]:
         """Threads that have ended since the last look."""

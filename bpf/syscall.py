@@ -6,6 +6,7 @@ Structures and numbers are those of `include/uapi/linux/bpf.h` and `perf_event.h
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from collections.abc import Sequence
@@ -285,6 +286,13 @@ def lookup_map(descriptor: int, key: bytes, value_bytes: int) -> bytes:
         _MapElem(map_fd=descriptor, key=ctypes.addressof(key_buffer), value=ctypes.addressof(value_buffer)),
     )
     return value_buffer.raw
+
+
+def delete_from_map(descriptor: int, key: bytes) -> None:
+    """Delete one element of a map, if it is there. Raises `OSError`."""
+    key_buffer = ctypes.create_string_buffer(key, len(key))
+    with contextlib.suppress(FileNotFoundError):
+        _bpf(MAP_DELETE_ELEM, _MapElem(map_fd=descriptor, key=ctypes.addressof(key_buffer)))
 
 
 def take_all(descriptor: int, key_bytes: int, value_bytes: int) -> list[tuple[bytes, bytes]]:

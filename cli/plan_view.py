@@ -54,7 +54,7 @@ def _module(plan: Plan, module: PlannedModule, file: TextIO) -> None:
     if module.pids and len(plan.target.pids) > 1:
         file.write(f"  mapped by  {', '.join(map(str, module.pids))}\n")
     if not plan.target.everything:
-        shared = "yes, other processes map it too" if module.shared else "no, nobody else maps it"
+        shared = "other processes map it, or that cannot be told" if module.shared else "nobody else maps it"
         file.write(f"  shared     {shared}\n")
     file.write(f"  functions  {len(module.functions):,}\n")
     for function in module.functions[:MOST_LISTED]:

@@ -37,17 +37,17 @@ class Exit(StrEnum):
 
 EPILOG = """\b
 Examples:
-  funcsnoop record -- ./server --port 8080           every function of the program
+  funcsnoop record -- ./server --port 8080      every function of the program
   funcsnoop record -f 'parse_*' -x 'parse_int' -- ./server
   funcsnoop record -p 1234 -f 'libssl:SSL_*' --duration 10s
-  funcsnoop record --dry-run -f libsqlite3.so.0:/^sqlite3_(step|prepare)/ -- ./app
+  funcsnoop record --dry-run -f 'libsqlite3:/^sqlite3_(step|open)/' -- ./app
 """
 
 
 def record(
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND ARG...]", help="Start this and record it to its end."),
+        typer.Argument(metavar="COMMAND ARG", help="Start this and record it to its end."),
     ] = None,
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="Where the trace goes.")
@@ -193,10 +193,10 @@ class _Screen:
 
         rate = 0.0
         if self._last and progress.seconds > self._last.seconds:
-            rate = (progress.recorded - self._last.recorded) / (progress.seconds - self._last.seconds)
+            rate = (progress.events - self._last.events) / (progress.seconds - self._last.seconds)
         self._shown, self._last = now, progress
         sys.stderr.write(
-            f"\r\x1b[K{progress.seconds:6.1f} s  {progress.recorded:,} events  {rate:,.0f}/s  "
+            f"\r\x1b[K{progress.seconds:6.1f} s  {progress.events:,} events  {rate:,.0f}/s  "
             f"{progress.lost:,} lost  {show_bytes(progress.file_bytes)}"
         )
         sys.stderr.flush()
@@ -215,8 +215,10 @@ class _Screen:
         ) / 1e9
         recorded = counts["recorded"]
         per_event = f", {result.file_bytes / recorded:.1f} bytes per event" if recorded >= 1000 else ""
+        functions = len(result.metadata["functions"])
         self._say(
-            f"{recorded:,} events of {len(result.metadata['functions']):,} functions in {seconds:.2f} s, "
+            f"{recorded:,} event{'s' * (recorded != 1)} of {functions:,} function{'s' * (functions != 1)} "
+            f"in {seconds:.2f} s, "
             f"{lost:,} lost -> {output} ({show_bytes(result.file_bytes)}{per_event})"
         )
         if counts["after_limit"]:

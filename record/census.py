@@ -40,7 +40,12 @@ class Census:
         self.add_process(tgid)
         with self._lock:
             if pid not in self._threads:
-                self._threads[pid] = {"pid": pid, "tgid": tgid, "name": _thread_name(tgid, pid), "end_ns": None}
+                self._threads[pid] = {
+                    "pid": pid,
+                    "tgid": tgid,
+                    "name": _thread_name(tgid, pid),
+                    "end_ns": None,
+                }
 
     def refresh(self, ended: Iterable[EndedThread]) -> None:
         """Take in which threads have ended, and look at all that have not."""

@@ -34,6 +34,7 @@ class Drain(threading.Thread):
     def __init__(self, programs: Programs, ring: Ring, loss_ring: Ring, limit_bytes: int) -> None:
         super().__init__(name="funcsnoop-drain", daemon=True)
         self.batches: queue.SimpleQueue[NDArray[Any] | None] = queue.SimpleQueue()
+        self.taken = 0
         self.produced = 0
         self.lost = 0
         self.error: BaseException | None = None
@@ -44,6 +45,7 @@ class Drain(threading.Thread):
         self._loss_ring = loss_ring
         self._losses: list[NDArray[Any]] = []
         self._unplaced = 0
+        self.unfollowed = 0
         self._probes_out = threading.Event()
         self._waiting_bytes = 0
         self._waiting_lock = threading.Lock()
@@ -61,6 +63,10 @@ class Drain(threading.Thread):
     def loss_windows(self) -> list[LossWindow]:
         """When which thread lost events; ask after `finish`."""
         return loss_windows([*self._losses, self._programs.pending_losses()], self._unplaced)
+
+    def loss_records(self, first: int) -> list[NDArray[Any]]:
+        """What the loss ring gave so far, from the batch with this number on."""
+        return self._losses[first:]
 
     def run(self) -> None:
         try:
@@ -86,6 +92,7 @@ class Drain(threading.Thread):
                 return 0
         batch = self._ring.take()
         if len(batch):
+            self.taken += len(batch)
             with self._waiting_lock:
                 self._waiting_bytes += batch.nbytes
             self.batches.put(batch)
@@ -95,4 +102,4 @@ class Drain(threading.Thread):
         records = self._loss_ring.take()
         if len(records):
             self._losses.append(records)
-        self.produced, self.lost, self._unplaced = self._programs.counts()
+        self.produced, self.lost, self._unplaced, self.unfollowed = self._programs.counts()

@@ -18,7 +18,9 @@ _ANY_FRAME: Final = 2**64 - 1
 _ALL_TIME: Final = 2**63 - 1
 
 
-def loss_windows(records: Sequence[NDArray[Any]], unplaced: int, most: int = MOST_WINDOWS) -> list[LossWindow]:
+def loss_windows(
+    records: Sequence[NDArray[Any]], unplaced: int, most: int = MOST_WINDOWS
+) -> list[LossWindow]:
     """Windows by thread and time, at most about `most`, from records of type `bpf.layout.LOSS`.
 
     `unplaced` events were lost without a record: they can be of any thread and time.
@@ -40,7 +42,14 @@ def loss_windows(records: Sequence[NDArray[Any]], unplaced: int, most: int = MOS
     ]
     if unplaced:
         windows.append(
-            {"pid": None, "tgid": None, "start_ns": 0, "end_ns": _ALL_TIME, "frame": _ANY_FRAME, "events": unplaced}
+            {
+                "pid": None,
+                "tgid": None,
+                "start_ns": 0,
+                "end_ns": _ALL_TIME,
+                "frame": _ANY_FRAME,
+                "events": unplaced,
+            }
         )
     return windows
 

@@ -264,7 +264,7 @@ def no_match(pattern: Pattern, modules: Sequence[Module]) -> TargetError:
     if not any(module.everything for module in modules):
         return TargetError(
             f"{where} has no function symbols",
-            "Install its debug symbols, or trace a build that is not stripped.",
+            "Trace a library that it uses (-f 'libc:open*'), install its debug symbols, or take another build.",
         )
     near = closest(pattern, [f for module in modules for f in module.everything])
     hint = f"Near names: {', '.join(near)}" if near else _LIST

@@ -54,7 +54,7 @@ class Progress:
     """How a recording stands."""
 
     seconds: float
-    recorded: int
+    events: int  # taken out of the ring
     lost: int
     file_bytes: int
 
@@ -141,7 +141,8 @@ class Recorder:
         # From here on the threads own the ring and the file, and must end before these are closed.
         self._undo.callback(encoder.join)
         self._undo.callback(drain.finish)
-        self._undo.callback(os.close, self._programs.watch_thread_ends())
+        for link in self._programs.watch_tasks():
+            self._undo.callback(os.close, link)
         links = self._undo.enter_context(Links(self._programs, self._strategy))
         for module in self._plan.modules:
             self._attach(links, module)
@@ -210,7 +211,7 @@ class Recorder:
                 census_due = time.monotonic() + _CENSUS_SECONDS
             self._show(
                 Progress(
-                    (time.monotonic_ns() - begin) / 1e9, encoder.recorded, drain.lost, writer.bytes_written()
+                    (time.monotonic_ns() - begin) / 1e9, drain.taken, drain.lost, writer.bytes_written()
                 )
             )
 

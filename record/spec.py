@@ -109,7 +109,8 @@ def match(pattern: Pattern, functions: Sequence[Function]) -> list[Match]:
     That symbol is the raw name or alias under which the pattern fits: the function's own where it
     fits, else the first alias that does.
     """
-    text = pattern.text
+    # `::name` is C++ for a name of the global namespace, which symbols do not say.
+    text = pattern.text.removeprefix("::") if pattern.kind != "regex" else pattern.text
     if pattern.everything:
         return [(f, f.symbol) for f in functions]
     if pattern.kind == "regex":

@@ -110,7 +110,7 @@ def _not_executable(path: str) -> tuple[str, str] | None:
     if not stat.S_ISREG(mode):
         return "is not a regular file", "Name a program."
     if not os.access(path, os.X_OK):
-        return "is not executable", f"Make it so with: chmod +x {path}"
+        return "is not executable", f"Make it so with: chmod +x {os.path.normpath(path)}"
     return None
 
 

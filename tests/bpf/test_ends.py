@@ -34,7 +34,7 @@ def events_of(path):
 def test_exit_status_and_output_are_those_of_the_command(ticks, run, status):
     done = run("record", "-f", "tick", "--", ticks, "23", "0", str(status))
     assert (done.status, done.stdout) == (status, "ready\n23 ticks, signal 0\n")
-    assert "46 events of 1 functions" in done.stderr
+    assert "46 events of 1 function" in done.stderr
 
 
 @pytest.mark.parametrize("number", [9, 15])

@@ -39,7 +39,8 @@ def test_other_records():
     text += assertions("snoop_counts", layout.COUNTS)
     text += assertions("snoop_loss", layout.LOSS)
     text += assertions("ended_thread", layout.ENDED_THREAD)
-    compile_program(text, Sizes().flags()).cleanup()
+    text += assertions("snoop_birth", layout.BIRTH)
+    compile_program(text, Sizes(follow=True).flags()).cleanup()
 
 
 def test_a_wrong_offset_does_not_compile():

@@ -43,8 +43,8 @@ def test_a_tiny_ring_counts_what_it_loses(rate, run, tmp_path, threads, layout):
     assert "larger --buffer than 4K" in done.stderr
     # What was recorded pairs rightly: hot(i) returns i ^ 1, and no two of its calls overlap.
     calls = trace.calls().filter(pl.col("status").cast(str) == "complete").collect()
-    right = calls.filter(pl.col("ret_val") == pl.col("arg0").xor(pl.lit(1, pl.UInt64)))
-    assert len(calls) - len(right) <= len(calls) // 1000
+    assert len(calls) > 100
+    assert calls.filter(pl.col("ret_val") != pl.col("arg0").xor(pl.lit(1, pl.UInt64))).is_empty()
     row = trace.latency().collect().row(0, named=True)
     assert row["calls"] == len(calls) + row["lost"]
 

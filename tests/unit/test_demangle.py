@@ -3,9 +3,10 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from funcsnoop.record.demangle import all_names, demangle, short_names
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from funcsnoop.record.demangle import all_names, demangle, short_names
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 from funcsnoop.errors import TargetError
 from funcsnoop.record import debug_files, functions
 from funcsnoop.record.debug_files import find_tables

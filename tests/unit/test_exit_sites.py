@@ -65,7 +65,7 @@ def test_exits(build_text, body, expected):
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("jrcxz other\nret", "a jump at +0x0 leaves it on a counter"),
+        ("jrcxz other\nret", "a jump at +0x0 leaves it on a condition that cannot be evaluated"),
         ("jmp *%rax", "an indirect jump at +0x0 may leave it"),
         ("jmp *8(%rax)", "an indirect jump at +0x0 may leave it"),
         ("jmp other+1", "a jump at +0x0 leads into another function"),

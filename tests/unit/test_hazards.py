@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from funcsnoop.record.elf import ElfFile
 from funcsnoop.record.exits import choose
 from funcsnoop.record.hazards import FileHazards, HazardScan, inspect

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from funcsnoop.errors import TargetError
 from funcsnoop.record.ldcache import parse_cache, read_cache
 from funcsnoop.record.libraries import Loader, is_named, resolve, version_key

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from funcsnoop.cli.plan_view import render_plan
 from funcsnoop.cli.printable import printable
 from funcsnoop.record.plan import make_plan

@@ -76,6 +76,49 @@ def test_with_events_missing_no_call_is_invented(program: list[list[Node]], seed
             assert pairs.get(call.start) == call.end
 
 
+def loss_windows(recording: Recording, kept: list[bool]) -> list[dict[str, object]]:
+    """What the kernel would report: for each thread, runs of lost events with the highest frame among them."""
+    windows: list[dict[str, object]] = []
+    current: dict[int, dict[str, object]] = {}
+    for row, keep in zip(recording.rows, kept, strict=True):
+        if keep:
+            current.pop(row["pid"], None)
+        elif row["pid"] in current:
+            window = current[row["pid"]]
+            window["end_ns"] = row["timestamp"]
+            window["frame"] = max(window["frame"], row["frame"])
+            window["events"] += 1
+        else:
+            window = {"pid": row["pid"], "tgid": row["tgid"], "start_ns": row["timestamp"]}
+            window |= {"end_ns": row["timestamp"], "frame": row["frame"], "events": 1}
+            current[row["pid"]] = window
+            windows.append(window)
+    return windows
+
+
+@settings(deadline=None, max_examples=200)
+@given(PROGRAMS, SEEDS, st.floats(0.02, 0.9))
+def test_with_the_kernels_loss_windows_no_pair_is_false(
+    program: list[list[Node]], seed: int, lost: float
+) -> None:
+    """Every complete call is a real one, and every incomplete one is said to be lost."""
+    rng = random.Random(seed)
+    recording, threads, owners = record(program, rng)
+    kept = [rng.random() >= lost for _ in owners]
+    recording.metadata["loss_windows"] = loss_windows(recording, kept)
+    recording.rows = [row for row, keep in zip(recording.rows, kept, strict=True) if keep]
+    found = paired(recording)
+    real = {(call.start, call.end) for calls in threads for call in calls}
+    complete = found.filter(pl.col("duration_ns").is_not_null())
+    assert set(complete.select("start", "end").rows()) <= real
+    assert set(found.filter(pl.col("duration_ns").is_null())["status"].to_list()) <= {"lost"}
+    # A call that lost neither side, and in which nothing as high as itself was lost, is found.
+    survivors = [call for call, keep in zip(owners, kept, strict=True) if keep]
+    whole = [call for call in survivors if sum(other is call for other in survivors) == 2]
+    pairs = set(complete.select("start", "end").rows())
+    assert all((call.start, call.end) in pairs for call in whole if not call.chained)
+
+
 @settings(deadline=None, max_examples=100)
 @given(PROGRAMS, SEEDS, st.integers(0, 1000))
 def test_a_window_of_lost_events_marks_what_it_touched(

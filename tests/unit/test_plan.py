@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from funcsnoop.errors import FuncsnoopError, PrivilegeError, TargetError, UsageError
 from funcsnoop.record.ifunc import _siblings, resolve
 from funcsnoop.record.plan import Plan, make_plan

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 from funcsnoop.record.debug_files import find_tables
 from funcsnoop.record.elf import ElfFile
 from funcsnoop.record.functions import read_functions

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from funcsnoop.errors import UsageError
 from funcsnoop.record.functions import Function
 from funcsnoop.record.spec import closest, match, parse_pattern, parse_spec
