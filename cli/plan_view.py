@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
@@ -10,6 +11,12 @@ from .printable import printable
 
 if TYPE_CHECKING:
     from ..record.plan import Plan, PlannedFunction, PlannedModule
+
+_HOW = {
+    "return": "entries and returns",
+    "ret": "entries, return instructions and tail jumps",
+    "none": "entries only",
+}
 
 #: As many functions of a module are listed; the others are counted.
 MOST_LISTED = 40
@@ -22,9 +29,10 @@ def render_plan(plan: Plan, file: TextIO) -> None:
     if plan.executable:
         file.write(f"Executable {printable(plan.executable)}\n")
     file.write(f"Functions  {count:,} in {_count(len(plan.modules), 'module')}\n")
-    for strategy, number in sorted(Counter((f.exit, f.exit_reason) for f in plan.functions).items()):
-        how = "entries and returns" if strategy[0] == "return" else "entries only"
-        file.write(f"Probes     {how} for {_count(number, 'function')}: {printable(strategy[1])}\n")
+    # Where in a function the obstacle stands is too much here.
+    ways = Counter((f.exit, re.sub(r" at \+0x[0-9a-f]+", "", f.exit_reason)) for f in plan.functions)
+    for strategy, number in ways.most_common():
+        file.write(f"Probes     {_HOW[strategy[0]]} for {_count(number, 'function')}: {printable(strategy[1])}\n")
     for module in plan.modules:
         _module(plan, module, file)
     if plan.skipped:

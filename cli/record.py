@@ -32,6 +32,7 @@ class Attach(StrEnum):
 class Exit(StrEnum):
     AUTO = "auto"
     RETURN = "return"
+    RET = "ret"
     NONE = "none"
 
 
@@ -107,9 +108,9 @@ def record(
         Exit,
         typer.Option(
             "--exit",
-            help="How exits are seen. auto: return probes where nothing in the process can unwind its stack, "
-            "else entries only. return: always; an exception or longjmp through a traced function then "
-            "breaks the program. none: entries only.",
+            help="How exits are seen. auto: return where nothing in the process can unwind its stack, else "
+            "ret. return: return probes, fast; an exception or longjmp through a traced function then breaks "
+            "the program. ret: probes on return instructions, safe. none: entries only.",
         ),
     ] = Exit.AUTO,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be probed, and stop.")] = False,

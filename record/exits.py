@@ -1,4 +1,4 @@
-"""Whether a recording sees functions return, and why."""
+"""Whether a recording sees functions return, in which way, and why."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from .hazards import FileHazards
 if TYPE_CHECKING:
     from ..schemas.metadata import ExitStrategy
 
-ExitPolicy = Literal["auto", "return", "none"]
+ExitPolicy = Literal["auto", "return", "ret", "none"]
 
 _MOST_REASONS: Final = 3
-_GO: Final = "return probes crash Go programs"
+_GO: Final = "a Go function's stack moves, and return probes crash Go"
 
 
 @dataclass(frozen=True)
 class Exits:
-    """The strategy of every function that is not Go's, its reason, and what the user should know."""
+    """The strategy of every function that is not Go's, its reason, and what the user should know.
+
+    Where it is `ret`, functions whose exits cannot all be found are recorded at their entries only.
+    """
 
     strategy: ExitStrategy
     reason: str
     notices: tuple[str, ...] = ()
-    go: bool = False
 
     def of_module(self, go: bool) -> tuple[ExitStrategy, str]:
-        return ("none", _GO) if go and self.strategy == "return" else (self.strategy, self.reason)
+        return ("none", _GO) if go and self.strategy != "none" else (self.strategy, self.reason)
 
 
 def choose(policy: ExitPolicy, hazards: FileHazards, everything: bool) -> Exits:
@@ -34,41 +36,36 @@ def choose(policy: ExitPolicy, hazards: FileHazards, everything: bool) -> Exits:
     why = "; ".join(hazards.reasons[:_MOST_REASONS])
     if len(hazards.reasons) > _MOST_REASONS:
         why += f"; and {len(hazards.reasons) - _MOST_REASONS} more reasons"
-    if policy == "none":
-        return Exits("none", "asked for with --exit none")
-    if policy == "return":
-        notices = []
-        if why or everything:
-            danger = why or "with --all-processes, some process surely unwinds its stack"
-            notices.append(
-                f"return probes although functions may be left without a return ({danger}): "
-                "the traced program can abort or go astray"
-            )
-        if hazards.go:
-            notices.append(f"Go functions get entry probes only: {_GO}")
-        return Exits("return", "asked for with --exit return", tuple(notices), hazards.go)
+    go = (f"Go functions get entry probes only: {_GO}",) if hazards.go else ()
+    match policy:
+        case "none":
+            return Exits("none", "asked for with --exit none")
+        case "ret":
+            return Exits("ret", "asked for with --exit ret", go)
+        case "return":
+            return Exits("return", "asked for with --exit return", (*_risk(why, everything), *go))
     if everything:
-        return Exits(
-            "none",
-            "with --all-processes, some process may unwind",
-            (
-                "entries only, so no durations and no return values: with --all-processes some process may "
-                "unwind its stack, which return probes do not survive (--exit return is the risky choice)",
-            ),
-        )
+        return Exits("ret", "with --all-processes, some process may unwind", go)
     if why:
-        return Exits(
-            "none",
-            f"the process may unwind: {why}",
-            (
-                f"entries only, so no durations and no return values: the process may unwind its stack "
-                f"({why}), which return probes do not survive (--exit return is the fast, risky choice)",
-            ),
+        notice = (
+            f"exits are seen at the functions' return instructions, since the process may unwind its stack "
+            f"({why}): safe, and slower than --exit return, the fast, risky choice"
         )
+        return Exits("ret", f"the process may unwind: {why}", (notice, *go))
     notices = []
     if hazards.opens:
         notices.append(
-            "the process can load more code (dlopen): choose --exit none if that may throw C++ exceptions, "
+            "the process can load more code (dlopen): choose --exit ret if that may throw C++ exceptions, "
             "or leave functions in other ways than by returning"
         )
     return Exits("return", "nothing in the process unwinds", tuple(notices))
+
+
+def _risk(why: str, everything: bool) -> tuple[str, ...]:
+    danger = why or ("with --all-processes, some process surely unwinds its stack" if everything else "")
+    if not danger:
+        return ()
+    return (
+        f"return probes although functions may be left without a return ({danger}): "
+        "the traced program can abort or go astray",
+    )

@@ -14,6 +14,7 @@ from . import processes
 from .demangle import demangle
 from .elf import cannot_open
 from .elf_symbols import dynsym
+from .exit_sites import ExitSite, find_exit_sites
 from .exits import ExitPolicy
 from .exits import choose as choose_exits
 from .functions import Function
@@ -50,6 +51,7 @@ class PlannedFunction:
     site: int
     exit: ExitStrategy
     exit_reason: str
+    exit_sites: tuple[ExitSite, ...]  # empty unless `exit` is "ret"
 
 
 @dataclass(frozen=True)
@@ -127,14 +129,15 @@ class _Planner:
         for (module, functions), is_shared in zip(placed, shared, strict=True):
             place, elf = module.place, module.elf
             strategy, reason = exits.of_module(scan.file(place.file, place.path).go)
-            rows = []
-            for f, site in functions:
-                rows.append(
-                    PlannedFunction(
-                        next(cookies), f.symbol, demangle(f.symbol), f.address, f.offset, f.size, f.aliases,
-                        site, strategy, reason,
-                    )
-                )  # fmt: skip
+            rows = [
+                PlannedFunction(
+                    next(cookies), f.symbol, demangle(f.symbol), f.address, f.offset, f.size, f.aliases,
+                    site, *seen,
+                )
+                for (f, site), seen in zip(
+                    functions, _exits(module, [f for f, _ in functions], strategy, reason), strict=True
+                )
+            ]  # fmt: skip
             planned.append(
                 PlannedModule(
                     place.path, place.file, elf.build_id, elf.device, elf.inode, tuple(rows), is_shared,
@@ -236,6 +239,20 @@ class _Planner:
         names = [os.path.basename(path) if path in executables else None for path in paths]
         files = [module.place.file for module in modules]
         return processes.mapped_elsewhere(list(zip(files, names, strict=True)), traced)
+
+
+def _exits(
+    module: Module, functions: Sequence[Function], strategy: ExitStrategy, reason: str
+) -> Iterator[tuple[ExitStrategy, str, tuple[ExitSite, ...]]]:
+    """For each function its exit strategy, the reason for it, and where it is left if that is probed."""
+    if strategy != "ret":
+        yield from itertools.repeat((strategy, reason, ()), len(functions))
+        return
+    for found in find_exit_sites(module.elf, functions, module.table):
+        if found.reason is None:
+            yield strategy, reason, found.sites
+        else:
+            yield "none", f"its exits cannot all be found: {found.reason}", ()
 
 
 def _check(found: Sequence[tuple[Module, Function]]) -> None:

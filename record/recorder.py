@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..bpf.features import Strategy, choose
-from ..bpf.links import Links, Probe
+from ..bpf.links import Leave, Links, Probe
 from ..bpf.program import Programs, Sizes
 from ..errors import TargetError, UsageError
 from ..schemas.metadata import ClockSnapshot, Counts, TraceMetadata
@@ -23,7 +23,7 @@ from .encoder import Encoder
 from .launch import HeldCommand
 from .metadata import build_metadata, clock_snapshot
 from .namespaces import pid_namespace, sees
-from .plan import Plan, PlannedModule
+from .plan import Plan, PlannedFunction, PlannedModule
 from .writer import TraceWriter
 
 DEFAULT_RING_BYTES = 16 << 20
@@ -174,7 +174,7 @@ class Recorder:
         self._tgids = (self._command.pid,)
 
     def _attach(self, links: Links, module: PlannedModule) -> None:
-        probes = [Probe(f.site, f.cookie, returns=f.exit == "return") for f in module.functions]
+        probes = [_probe(function) for function in module.functions]
         if self._plan.target.everything or (self._strategy is Strategy.SESSION and not module.shared):
             # The program filters. Nobody else maps the module, so nobody else pays for it, and a
             # forked child, which keeps the breakpoints, has its return addresses left alone.
@@ -282,6 +282,11 @@ class Recorder:
             if received is not None and received.si_signo != signal.SIGCHLD and self._interrupt(received):
                 return None
         return self._command.wait()
+
+
+def _probe(function: PlannedFunction) -> Probe:
+    leaves = tuple(Leave(site.offset, site.kind == "jump", site.condition) for site in function.exit_sites)
+    return Probe(function.site, function.cookie, function.exit == "return", leaves)
 
 
 class _Targets:

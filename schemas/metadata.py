@@ -13,7 +13,8 @@ METADATA_KEY: Final = b"funcsnoop"
 #: Readers refuse a newer format; a change that an older reader would misread raises it.
 FORMAT_VERSION: Final = 1
 
-ExitStrategy = Literal["return", "none"]
+#: How exits of a function are seen: by a return probe, at its return instructions and tail jumps, not at all.
+ExitStrategy = Literal["return", "ret", "none"]
 
 
 class ClockSnapshot(TypedDict):
@@ -61,6 +62,11 @@ class SkippedFunction(TypedDict):
     reason: str
 
 
+#: A loss window with this frame concerns every call; one with this end is still open.
+ANY_FRAME: Final = 2**64 - 1
+NO_END: Final = 2**63 - 1
+
+
 class LossWindow(TypedDict):
     """A thread lost `events` events between these two times (CLOCK_MONOTONIC, inclusive), all of them of
     calls whose frame is `frame` or below: a call with a higher one has lost nothing here.
@@ -79,7 +85,9 @@ class Counts(TypedDict):
 
     produced: int  # times a probe fired in a traced process
     recorded: int  # rows in the file
-    lost: dict[str, int]  # by cause: "buffer"
+    # By cause. buffer: the ring was full. unsaved: not written, as the disk was full or the recorder was
+    # killed. damaged: was in a `.partial` file, in a part that is damaged.
+    lost: dict[str, int]
     after_limit: int  # cut off by --max-events
 
 
@@ -99,7 +107,9 @@ class TraceMetadata(TypedDict):
     ring_bytes: int
     started: ClockSnapshot
     ended: ClockSnapshot
-    end_reason: str  # command-exit, target-exit, duration, max-events, interrupt
+    # command-exit, target-exit, duration, max-events, max-size, interrupt; error: what came until then is
+    # here; recording: it goes on; recovered: the recorder was killed.
+    end_reason: str
     processes: list[ProcessInfo]
     threads: list[ThreadInfo]
     functions: list[FunctionInfo]

@@ -88,6 +88,14 @@ def test_exact(build, record, attach, layout):
     check_all(trace)
 
 
+@pytest.mark.parametrize("attach", ["session", "multi", "perf"])
+def test_exact_without_return_probes(build, record, attach):
+    """Exits seen at return instructions: no return address is touched."""
+    trace = record(["--exit", "ret", "--attach", attach], [build("calls.c", *FLAGS)], status=3)
+    assert {function["exit"] for function in trace.metadata["functions"]} == {"ret"}
+    check_all(trace)
+
+
 @pytest.mark.parametrize("kind", [("-no-pie", "-fno-pie"), ("-static",), ("-static-pie",)])
 def test_ways_to_link(build, record, kind):
     # A static program holds the C library, whose longjmp the analysis of unwinding finds.

@@ -138,10 +138,23 @@ def test_every_process(shared, start, wait_for, tmp_path):
     go(one)
     bystander.communicate("\n", timeout=60)
     _, errors = recording.communicate(timeout=60)
-    assert "entries only" in errors
-    events = pl.read_parquet(output)
-    assert sorted(events.group_by("tgid").len().rows()) == sorted([(one.pid, 97), (bystander.pid, 1000)])
-    assert events["type"].cast(str).unique().to_list() == ["entry"]
+    assert recording.returncode == 0, errors
+    assert (bystander.returncode, one.returncode) == (0, 0)
+    rows = pl.read_parquet(output).group_by("tgid", pl.col("type").cast(str)).len().rows()
+    # Every second call of the one that throws never returns.
+    assert sorted(rows) == sorted(
+        [
+            (one.pid, "entry", 97),
+            (one.pid, "exit", 97),
+            (bystander.pid, "entry", 1000),
+            (bystander.pid, "exit", 500),
+        ]
+    )
+    calls = funcsnoop.open(output).calls().collect()
+    statuses = calls.group_by("tgid", pl.col("status").cast(str)).len().rows()
+    assert sorted(statuses) == sorted(
+        [(one.pid, "complete", 97), (bystander.pid, "complete", 500), (bystander.pid, "unwound", 500)]
+    )
 
 
 def test_recorder_in_a_pid_namespace(build, tmp_path):

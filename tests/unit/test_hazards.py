@@ -133,8 +133,10 @@ UNWINDS = FileHazards(("a imports longjmp", "b", "c", "d", "e"))
     [
         ("auto", FileHazards(), False, "return", 0),
         ("auto", FileHazards(opens=True), False, "return", 1),
-        ("auto", UNWINDS, False, "none", 1),
-        ("auto", FileHazards(), True, "none", 1),
+        ("auto", UNWINDS, False, "ret", 1),
+        ("auto", FileHazards(), True, "ret", 0),
+        ("ret", UNWINDS, True, "ret", 0),
+        ("ret", FileHazards(("x is a Go program",), go=True), False, "ret", 1),
         ("none", UNWINDS, False, "none", 0),
         ("none", FileHazards(), True, "none", 0),
         ("return", FileHazards(), False, "return", 0),
@@ -147,7 +149,7 @@ def test_choice(policy, hazards, everything, strategy, notices):
     exits = choose(policy, hazards, everything)
     assert (exits.strategy, len(exits.notices)) == (strategy, notices)
     assert all("\n" not in notice for notice in exits.notices)
-    if hazards is UNWINDS and policy != "none":
+    if hazards is UNWINDS and policy in ("auto", "return"):
         assert "a imports longjmp; b; c; and 2 more reasons" in exits.notices[0]
     assert exits.of_module(go=True)[0] == "none"
     assert exits.of_module(go=False)[0] == strategy

@@ -89,10 +89,12 @@ def test_exits_are_planned_for_plain_c(program):
     assert (function.exit, function.exit_reason) == ("none", "asked for with --exit none")
 
 
-def test_a_cpp_library_makes_it_entries_only(build_text):
+def test_a_cpp_library_leaves_return_addresses_alone(build_text):
     path = build_text("int f() { throw 1; } int main() { try { f(); } catch (int) {} }", suffix=".cc")
     plan = make_plan(command(path), ["main"], [])
-    assert {f.exit for f in plan.functions} == {"none"}
+    (function,) = plan.functions
+    assert function.exit == "ret"
+    assert [site.kind for site in function.exit_sites] == ["ret"]
     (notice,) = plan.notices
     assert "libstdc++" in notice
     assert "--exit return" in notice
@@ -105,7 +107,7 @@ def test_a_traced_library_and_a_later_exec(build_text):
     path = build_text("#include <unistd.h>\nint main(int c, char **v) { return execv(v[1], v); }")
     assert make_plan(command(path), ["main"], []).functions[0].exit == "return"
     plan = make_plan(command(path), ["libc:malloc"], [])
-    assert plan.functions[0].exit == "none"
+    assert plan.functions[0].exit == "ret"
     assert "program can execute another program" in plan.functions[0].exit_reason
 
 
@@ -223,7 +225,7 @@ def test_everything_needs_a_module():
     plan = make_plan(Target.for_everything(), ["libc:malloc"], [])
     assert plan.executable is None
     assert [(m.shared, m.pids) for m in plan.modules] == [(True, ())]
-    assert {f.exit for f in plan.functions} == {"none"}
+    assert {f.exit for f in plan.functions} == {"ret"}
 
 
 # Running processes
