@@ -20,12 +20,13 @@ from polars.io.plugins import register_io_source
 from ..errors import TraceError
 from ..schemas import EVENTS, METADATA_KEY, TraceMetadata
 from .metadata import decode
+from .partial import open_partial
 
 _MAGIC = b"PAR1"
 
 
 class TraceFile:
-    """An events file on disk.
+    """An events file on disk. Of a `.partial` one it is what is committed, and a notice says so.
 
     Raises TraceError where there is none, or it isn't a trace, or isn't whole.
     """
@@ -33,20 +34,33 @@ class TraceFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.name = os.fspath(path)
-        self._check_whole()
+        #: What is committed, where the recording has not finished.
+        self._committed: pq.FileMetaData | None = None
+        if self.path.suffix == ".partial":
+            partial = open_partial(self.path)
+            self._committed, self.metadata = partial.row_groups, partial.metadata
+        else:
+            self._check_whole()
         with self._readable():
             file = self._open()
             self.rows: int = file.metadata.num_rows
             stored = file.schema_arrow
             # The file's own key-value pairs: the Arrow schema that it holds has metadata of its own.
             pairs = file.metadata.metadata or {}
+        if self._committed is None:
+            self.metadata = self._decoded(pairs)
+        self._check_columns(stored)
+
+    def _decoded(self, pairs: dict[bytes, bytes]) -> TraceMetadata:
         raw = pairs.get(METADATA_KEY)
         if raw is None:
             raise TraceError(
                 f"{self.name} is a Parquet file, but not a trace: no `{METADATA_KEY.decode()}` metadata",
                 "give a file that `funcsnoop record` wrote; a copy saved by other tools lacks the metadata",
             )
-        self.metadata: TraceMetadata = decode(raw, self.name)
+        return decode(raw, self.name)
+
+    def _check_columns(self, stored: pa.Schema) -> None:
         for field in EVENTS:
             if field.name not in stored.names:
                 problem = f"it lacks the column `{field.name}`"
@@ -90,14 +104,11 @@ class TraceFile:
         return register_io_source(batches, schema=empty.schema)
 
     def _open(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self.path, page_checksum_verification=True, pre_buffer=True)
+        return pq.ParquetFile(
+            self.path, metadata=self._committed, page_checksum_verification=True, pre_buffer=True
+        )
 
     def _check_whole(self) -> None:
-        if self.path.suffix == ".partial":
-            raise TraceError(
-                f"{self.name} belongs to a recording that has not finished",
-                "wait for it to end; if its recorder died, see if `funcsnoop recover` is in your version",
-            )
         try:
             with self.path.open("rb") as file:
                 head = file.read(4)

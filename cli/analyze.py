@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import typer
 
 from ..errors import OutputError, UsageError
+from .printable import printable
 
 if TYPE_CHECKING:
     from .reports import Choice
@@ -98,6 +99,9 @@ def analyze(
 
     def choose(path: str) -> Choice:
         trace = Trace(path)
+        if trace.path.suffix == ".partial" and report != "summary":
+            # The last notice says what that means; the summary shows it itself.
+            sys.stderr.write(f"funcsnoop: notice: {printable(trace.metadata['notices'][-1])}\n")
         paired = trace.paired
         if function:
             rows = filters.matching(trace.functions, function)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from .. import __version__
-from . import analyze, doctor, record
+from . import analyze, doctor, record, recover
 from . import list as list_
 
 app = typer.Typer(
@@ -39,3 +39,4 @@ app.command("record", epilog=record.EPILOG, context_settings={"allow_intersperse
 app.command("list", epilog=list_.EPILOG)(list_.list_)
 app.command("doctor")(doctor.doctor)
 app.command("analyze", epilog=analyze.EPILOG)(analyze.analyze)
+app.command("recover", epilog=recover.EPILOG)(recover.recover)

@@ -85,6 +85,12 @@ def record(
         int | None,
         typer.Option("--max-events", metavar="N", min=1, help="Take the probes out after N events."),
     ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option(
+            "--max-size", metavar="SIZE", help="Take the probes out when the file has this size: 500M, 2G."
+        ),
+    ] = None,
     args: Annotated[
         int, typer.Option("--args", metavar="N", min=0, max=6, help="Argument registers to record.")
     ] = 6,
@@ -115,6 +121,10 @@ def record(
     ] = Exit.AUTO,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be probed, and stop.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False,
+    sync: Annotated[
+        bool,
+        typer.Option("--sync", help="Wait for the disk at each commit, so that it survives a power failure."),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("-q", "--quiet", help="Say nothing unless something is wrong.")
     ] = False,
@@ -157,6 +167,8 @@ def record(
         force=force,
         duration_ns=duration_ns,
         max_events=max_events,
+        max_size=None if max_size is None else parse_size(max_size),
+        sync=sync,
         arguments=args,
         ring_bytes=ring_bytes,
         layout=layout.value,

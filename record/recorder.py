@@ -14,7 +14,8 @@ from pathlib import Path
 from ..bpf.features import Strategy, choose
 from ..bpf.links import Leave, Links, Probe
 from ..bpf.program import Programs, Sizes
-from ..errors import TargetError, UsageError
+from ..errors import OutputError, TargetError, UsageError
+from ..schemas.chain import RECORDING
 from ..schemas.metadata import ClockSnapshot, Counts, TraceMetadata
 from .census import Census
 from .columns import Columns
@@ -24,6 +25,7 @@ from .launch import HeldCommand
 from .metadata import build_metadata, clock_snapshot
 from .namespaces import pid_namespace, sees
 from .plan import Plan, PlannedFunction, PlannedModule
+from .so_far import SoFar, add_unsaved
 from .writer import TraceWriter
 
 DEFAULT_RING_BYTES = 16 << 20
@@ -43,6 +45,8 @@ class Options:
     force: bool = False
     duration_ns: int | None = None
     max_events: int | None = None
+    max_size: int | None = None  # bytes of the file
+    sync: bool = False
     arguments: int = 6
     ring_bytes: int | None = None
     layout: str = "lean"
@@ -99,7 +103,7 @@ class Recorder:
                     "Record from the host, or from inside that container.",
                 )
         self._strategy = choose(self._options.strategy)
-        writer = TraceWriter(self._options.output, force=self._options.force)
+        writer = TraceWriter(self._options.output, force=self._options.force, sync=self._options.sync)
         # Until something was recorded, an error leaves no file behind.
         undo_file = self._undo.enter_context(ExitStack())
         undo_file.callback(writer.abort)
@@ -136,6 +140,21 @@ class Recorder:
             self._options.max_events,
         )
         started = clock_snapshot()
+        at_start = build_metadata(
+            plan=self._plan,
+            options=self._options,
+            strategy=self._strategy,
+            ring_bytes=ring_bytes,
+            started=started,
+            ended=started,
+            reason=RECORDING,
+            exit_status=None,
+            census=self._census,
+            counts={"produced": 0, "recorded": 0, "lost": {"buffer": 0}, "after_limit": 0},
+            windows=[],
+        )
+        # What is long in the metadata is written before there is a probe that could fire meanwhile.
+        writer.begin(SoFar(at_start, self._census, drain, encoder))
         drain.start()
         encoder.start()
         # From here on the threads own the ring and the file, and must end before these are closed.
@@ -204,15 +223,15 @@ class Recorder:
                 return "error"
             if encoder.limit_reached:
                 return "max-events"
+            if self._options.max_size is not None and writer.bytes_written() >= self._options.max_size:
+                return "max-size"
             if deadline is not None and time.monotonic_ns() >= deadline:
                 return "duration"
             if time.monotonic() >= census_due:
                 self._census.refresh(self._programs.take_ended_threads())
                 census_due = time.monotonic() + _CENSUS_SECONDS
             self._show(
-                Progress(
-                    (time.monotonic_ns() - begin) / 1e9, drain.taken, drain.lost, writer.bytes_written()
-                )
+                Progress((time.monotonic_ns() - begin) / 1e9, drain.taken, drain.lost, writer.bytes_written())
             )
 
     def _interrupt(self, received: signal.struct_siginfo) -> bool:
@@ -239,16 +258,16 @@ class Recorder:
         ring_bytes: int,
     ) -> Result:
         failure = encoder.error or drain.error
-        if failure is not None:
-            if self._command:
-                self._wait_for_command()
-            raise failure
         counts: Counts = {
             "produced": drain.produced,
-            "recorded": encoder.recorded,
+            "recorded": writer.rows,
             "lost": {"buffer": drain.lost},
             "after_limit": encoder.after_limit,
         }
+        windows = drain.loss_windows()
+        if failure is not None:
+            reason = "error"
+            add_unsaved(counts, windows, started["monotonic_ns"])
         status = None
         if self._command and reason == "command-exit":
             status = self._command.wait()
@@ -263,9 +282,19 @@ class Recorder:
             exit_status=status,
             census=self._census,
             counts=counts,
-            windows=drain.loss_windows(),
+            windows=windows,
         )
-        writer.finish(metadata)
+        if failure is None:
+            try:
+                writer.finish(metadata)
+            except OutputError as error:
+                failure = error
+        else:
+            failure = writer.give_up(failure, metadata)
+        if failure is not None:
+            if self._command and status is None and self._interrupts < 2:
+                self._wait_for_command()
+            raise failure
         size = Path(self._options.output).stat().st_size
         if self._command and status is None and self._interrupts < 2:
             # A limit took the probes out; the command runs on as if nothing had been.

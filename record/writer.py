@@ -1,84 +1,126 @@
-"""Write the events table to a Parquet file.
+"""Write the events table to a Parquet file, so that what is committed survives whatever comes.
 
-The file grows as `NAME.partial` and takes its name when it is whole: a reader never sees half a
-trace under the name that was asked for.
+The file grows as `NAME.partial`, see `schemas.chain`, and takes its name when it is whole: a reader
+never sees half a trace under the name that was asked for. A lock on it tells that its recorder lives.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..errors import OutputError
-from ..schemas import EVENTS, METADATA_KEY, TraceMetadata
+from ..schemas import TraceMetadata
+from .chain import Chain, check_arrow
+from .changes import Changes
+from .rescue import rescue
 
-_CHECK = "Give another file with -o, or free the place."
+_LESS = "Free some space, or record less: fewer functions, --args 0, --max-size."
+
+#: The metadata of the recording as it stands, where so many rows are in the file.
+SoFar = Callable[[int], TraceMetadata]
 
 
 class TraceWriter:
-    """`write` batches of schema `EVENTS`, then `finish` with the metadata, or `abort`.
+    """`begin`, `write` batches of schema `EVENTS`, then `finish` with the metadata; or `abort`.
 
-    Every method raises `OutputError`. Opening refuses a file that exists unless `force` is given,
-    and one that another recording has not finished.
+    Every method raises `OutputError`. Opening refuses a file that exists unless `force` is given, and
+    always one that another recording has not finished. `sync` waits for the disk at each commit.
     """
 
-    def __init__(self, path: str, *, force: bool = False) -> None:
+    def __init__(self, path: str, *, force: bool = False, sync: bool = False) -> None:
         self.path = Path(path)
         self.partial = self.path.with_name(self.path.name + ".partial")
         self._force = force
+        self._sync = sync
         self._refuse_existing()
-        self._file = self._open()
-        self._writer = pq.ParquetWriter(
-            self._file,
-            EVENTS,
-            version="2.6",
-            compression="zstd",
-            compression_level=1,
-            # Times of one thread differ by little, all else repeats.
-            use_dictionary=[name for name in EVENTS.names if name != "timestamp"],
-            column_encoding={"timestamp": "DELTA_BINARY_PACKED"},
-            write_page_checksum=True,
-        )
+        check_arrow()
+        self._descriptor = self._open()
+        self._chain = Chain(self._descriptor, sync=sync)
+        self._changes = Changes()
+        self._so_far: SoFar | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many events are committed."""
+        return self._chain.rows
+
+    def begin(self, so_far: SoFar) -> None:
+        """Commit what is known before the first event; `so_far` is asked again at each commit.
+
+        It is called on the thread that writes.
+        """
+        self._so_far = so_far
+        self._commit(None, so_far(0))
 
     def write(self, table: pa.Table) -> None:
-        """Append one row group."""
-        try:
-            self._writer.write_table(table, row_group_size=max(1, table.num_rows))
-        except OSError as error:
-            raise self._failed(error) from None
+        """Commit these rows: from here on, they survive."""
+        assert self._so_far is not None
+        self._commit(table, self._so_far(self.rows + table.num_rows))
 
     def bytes_written(self) -> int:
         """How large the file is now."""
-        return 0 if self._file.closed else self._file.tell()
+        return self._chain.size
 
     def finish(self, metadata: TraceMetadata) -> None:
         """Write the footer and give the file its name."""
+        # First as a commit: if the footer fails, recovery finds how the recording really ended.
+        self._commit(None, metadata)
         try:
-            self._writer.add_key_value_metadata({METADATA_KEY: json.dumps(metadata).encode()})
-            self._writer.close()
-            self._file.close()
-            if not self._force and self.path.exists():
-                raise OutputError(
-                    f"{self.path} was created by someone else in the meantime",
-                    f"The recording is whole, in {self.partial}: rename it.",
-                )
-            self.partial.replace(self.path)
+            self._chain.finish(json.dumps(metadata).encode())
         except OSError as error:
             raise self._failed(error) from None
+        if not self._force and self.path.exists():
+            raise OutputError(
+                f"{self.path} was created by someone else in the meantime",
+                f"The recording is whole, in {self.partial}: rename it.",
+            )
+        try:
+            if self._in_place():
+                self.partial.replace(self.path)
+                if self._sync:
+                    self._sync_directory()
+            else:
+                rescue(self._descriptor, self.path)
+        except OSError as error:
+            raise self._failed(error) from None
+        finally:
+            self._close()
+
+    def give_up(self, failure: BaseException, metadata: TraceMetadata) -> OutputError:
+        """Finish what is committed after `failure` ended the recording; the error that says where it is."""
+        if isinstance(failure, OutputError):
+            wrong = failure.message
+        else:
+            wrong = f"the recording broke off: {type(failure).__name__}: {failure}; {self._saved()}"
+        try:
+            self.finish(metadata)
+        except OutputError as error:
+            result = OutputError(wrong, error.hint)
+        else:
+            result = OutputError(f"{wrong}, in {self.path}", _LESS)
+        result.__cause__ = failure
+        return result
 
     def abort(self) -> None:
-        """Close and delete a file into which nothing was recorded."""
-        with contextlib.suppress(OSError):
-            self._writer.close()
-        self._file.close()
-        self.partial.unlink(missing_ok=True)
+        """Close the file, and delete it if nothing was recorded."""
+        if self.rows == 0 and self._in_place():
+            self.partial.unlink(missing_ok=True)
+        self._close()
+
+    def _commit(self, table: pa.Table | None, metadata: TraceMetadata) -> None:
+        try:
+            self._chain.commit(table, self._changes.note(metadata))
+        except OSError as error:
+            raise self._failed(error) from None
+        self._changes.committed()
 
     def _refuse_existing(self) -> None:
         if self.path.is_dir():
@@ -88,28 +130,56 @@ class TraceWriter:
                 f"{self.path} exists", "Overwrite it with --force, or give another file with -o."
             )
 
-    def _open(self) -> IO[bytes]:
-        # O_EXCL: never through a link that someone else has put there.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    def _open(self) -> int:
+        # O_EXCL: never through a link that someone else has put there, and never over a recording.
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            return os.fdopen(os.open(self.partial, flags, 0o644), "wb")
+            descriptor = os.open(self.partial, flags, 0o644)
         except FileExistsError:
             raise OutputError(
                 f"{self.partial} exists: another recording writes it, or did not finish",
-                "Give another file with -o, or delete it if no recorder runs.",
+                f"Save it with `funcsnoop recover {self.partial}`, or give another file with -o.",
             ) from None
         except FileNotFoundError:
             raise OutputError(
                 f"the directory {self.path.parent} does not exist", "Create it, or give another file with -o."
             ) from None
         except OSError as error:
-            raise OutputError(f"{self.path} cannot be written: {error.strerror}", _CHECK) from None
+            raise OutputError(
+                f"{self.path} cannot be written: {error.strerror}", "Give another file with -o."
+            ) from None
+        # Some file systems have no locks; `recover` then cannot tell, and says so nowhere.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return descriptor
+
+    def _in_place(self) -> bool:
+        """Whether the file under its name is still the one that is written."""
+        try:
+            return os.path.samestat(os.lstat(self.partial), os.fstat(self._descriptor))
+        except OSError:
+            return False
+
+    def _sync_directory(self) -> None:
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            self._chain.close()
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _saved(self) -> str:
+        return f"{self.rows:,} events were saved before that"
 
     def _failed(self, error: OSError) -> OutputError:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        hint = (
-            "Free some space, or record less: fewer functions, --args 0, --max-events."
-            if error.errno == errno.ENOSPC
-            else _CHECK
+        remedy = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Mend that"
+        return OutputError(
+            f"{self.partial} could not be written: {reason}; {self._saved()}",
+            f"{remedy}; then `funcsnoop recover {self.partial}` finishes the file.",
         )
-        return OutputError(f"{self.partial} could not be written: {reason}", hint)

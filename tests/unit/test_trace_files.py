@@ -61,9 +61,9 @@ def test_cut_off(tmp_path: Path) -> None:
     refused(path, "cut off")
 
 
-def test_a_recording_that_has_not_finished(tmp_path: Path) -> None:
+def test_an_unfinished_recording_without_a_commit(tmp_path: Path) -> None:
     path = sample().write(tmp_path / "trace.parquet.partial")
-    refused(path, "has not finished")
+    refused(path, "nothing in .* is committed")
 
 
 def test_a_newer_format(tmp_path: Path) -> None:

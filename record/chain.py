@@ -1,0 +1,158 @@
+"""Append commits to a `.partial` file, and finish it: see `schemas.chain` for the layout.
+
+Arrow writes Parquet from the start of a file only: it asks the sink for its position, and refuses
+anything but 0. A file that is open for appending, with its offset set to 0, passes that, and from the
+first write on gives the true, absolute position. `check_arrow` makes sure that it still works this way.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import zlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import OutputError
+from ..schemas import EVENTS, METADATA_KEY
+from ..schemas.chain import COMMIT_KEY, SEAL, SEAL_MAGIC
+
+
+class Chain:
+    """The commits in the file behind `descriptor`, which must be open for reading and writing, and empty.
+
+    A commit that fails leaves the file as it was before. Raises `OSError`.
+    """
+
+    def __init__(self, descriptor: int, *, sync: bool = False) -> None:
+        self.size = 0
+        self.rows = 0
+        self._descriptor = descriptor
+        self._sync = sync
+        self._sink = _open_sink(descriptor)
+        self._row_groups: pq.FileMetaData | None = None
+
+    def commit(self, table: pa.Table | None, note: bytes) -> None:
+        """Append a Parquet file with `table` as one row group, or none, and `note`; then seal it."""
+        try:
+            metadata = self._append(table, note)
+            rows = 0 if table is None else table.num_rows
+            end = os.fstat(self._descriptor).st_size
+            content = os.pread(self._descriptor, end - self.size, self.size)
+            os.write(self._sink.fileno(), seal(self.size, rows, content))
+            if self._sync:
+                os.fdatasync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self.size)
+            raise
+        self.size = os.fstat(self._descriptor).st_size
+        self.rows += rows
+        if self._row_groups is None:
+            self._row_groups = metadata
+        else:
+            self._row_groups.append_row_groups(metadata)
+
+    def finish(self, metadata: bytes) -> None:
+        """Append the footer of the whole file."""
+        try:
+            append_footer(self._descriptor, self._row_groups, metadata)
+            if self._sync:
+                os.fdatasync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self.size)
+            raise
+        self.size = os.fstat(self._descriptor).st_size
+
+    def close(self) -> None:
+        self._sink.close()
+
+    def _append(self, table: pa.Table | None, note: bytes) -> pq.FileMetaData:
+        os.lseek(self._sink.fileno(), 0, os.SEEK_SET)
+        # Readers take the Arrow schema from the footer of the whole file; 3 kB more in each commit
+        # would be most of a quiet recording.
+        writer = _parquet_writer(self._sink, store_schema=False)
+        try:
+            if table is not None:
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
+            writer.add_key_value_metadata({COMMIT_KEY: note})
+            writer.close()
+            return writer.writer.metadata
+        finally:
+            # Left to itself, a writer that has failed writes its footer when it is collected.
+            writer.is_open = False
+            writer.writer = None
+
+
+def append_footer(descriptor: int, row_groups: pq.FileMetaData | None, metadata: bytes) -> None:
+    """Append a footer that names `row_groups` and holds `metadata`. Raises `OSError`."""
+    writer = _parquet_writer(pa.BufferOutputStream(), store_schema=True)
+    writer.add_key_value_metadata({METADATA_KEY: metadata})
+    writer.close()
+    footer = writer.writer.metadata
+    if row_groups is not None:
+        footer.append_row_groups(row_groups)
+    with _open_sink(descriptor) as sink:
+        footer.write_metadata_file(sink)
+
+
+def seal(start: int, rows: int, content: bytes) -> bytes:
+    """The seal of a commit that stands at `start`."""
+    fields = (SEAL_MAGIC, start, rows, zlib.crc32(content))
+    return SEAL.pack(*fields, zlib.crc32(SEAL.pack(*fields, 0)[:-4]))
+
+
+def check_arrow() -> None:
+    """Write two small commits to memory and read them back; `OutputError` if that gives anything else."""
+    descriptor = os.memfd_create("funcsnoop-check")
+    columns = [
+        pa.DictionaryArray.from_arrays(pa.array([0, 1], field.type.index_type), pa.array(["a", "b"]))
+        if pa.types.is_dictionary(field.type)
+        else pa.array([1, None if field.nullable else 2], field.type)
+        for field in EVENTS
+    ]
+    table = pa.Table.from_arrays(columns, schema=EVENTS)
+    try:
+        chain = Chain(descriptor)
+        chain.commit(table, b"{}")
+        chain.commit(table.slice(1), b"{}")
+        chain.finish(b"check")
+        chain.close()
+        with pq.ParquetFile(
+            f"/proc/self/fd/{descriptor}", page_checksum_verification=True, pre_buffer=False
+        ) as file:
+            found, about = file.read(use_threads=False), file.metadata.metadata.get(METADATA_KEY)
+        works = found.equals(pa.concat_tables([table, table.slice(1)])) and about == b"check"
+    except (OSError, ValueError, AttributeError, TypeError, pa.ArrowException):
+        works = False
+    finally:
+        os.close(descriptor)
+    if not works:
+        raise OutputError(
+            f"PyArrow {pa.__version__} does not append to files as funcsnoop needs it",
+            "Install the version that funcsnoop was tested with: pip install pyarrow==26.*",
+        )
+
+
+def _open_sink(descriptor: int) -> pa.OSFile:
+    # By its descriptor: under its name there may be another file by now, or none.
+    sink = pa.OSFile(f"/proc/self/fd/{descriptor}", "ab")
+    # Arrow does not close it in programs that are started, and a recorded command gets all that is open.
+    fcntl.fcntl(sink.fileno(), fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    os.lseek(sink.fileno(), 0, os.SEEK_SET)
+    return sink
+
+
+def _parquet_writer(sink: pa.NativeFile, *, store_schema: bool) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        sink,
+        EVENTS,
+        version="2.6",
+        compression="zstd",
+        compression_level=1,
+        # Times of one thread differ by little, all else repeats.
+        use_dictionary=[name for name in EVENTS.names if name != "timestamp"],
+        column_encoding={"timestamp": "DELTA_BINARY_PACKED"},
+        write_page_checksum=True,
+        store_schema=store_schema,
+    )

@@ -1,0 +1,53 @@
+"""What a commit says of the recording: only what has changed since the last one.
+
+The function table alone can take megabytes, and a commit is made every second.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..schemas import TraceMetadata
+from ..schemas.chain import ROW_KEYS, CommitNote
+
+#: In these, rows that were committed can still change; in the other lists of `ROW_KEYS` they only grow.
+_LIVE_KEYS = frozenset({"processes", "threads"})
+
+
+class Changes:
+    """Call `note` for the text of a commit, and `committed` when the commit is sealed."""
+
+    def __init__(self) -> None:
+        self._committed: dict[str, list[dict[str, Any]]] = {key: [] for key in ROW_KEYS}
+        self._noted: dict[str, dict[int, dict[str, Any]]] = {}
+
+    def note(self, metadata: TraceMetadata) -> bytes:
+        """What `metadata` has that no commit holds yet, as JSON of type `CommitNote`."""
+        whole: dict[str, Any] = dict(metadata)
+        self._noted = {key: self._changed(key, whole.pop(key)) for key in ROW_KEYS}
+        note: CommitNote = {
+            "values": whole,
+            "rows": {
+                key: {str(position): row for position, row in rows.items()}
+                for key, rows in self._noted.items()
+                if rows
+            },
+        }
+        return json.dumps(note).encode()
+
+    def committed(self) -> None:
+        for key, rows in self._noted.items():
+            kept = self._committed[key]
+            for position, row in sorted(rows.items()):
+                kept[position : position + 1] = [row]
+        self._noted = {}
+
+    def _changed(self, key: str, rows: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+        kept = self._committed[key]
+        first = 0 if key in _LIVE_KEYS else len(kept)
+        return {
+            position: dict(row)  # a copy: the recorder goes on changing its own
+            for position, row in enumerate(rows[first:], first)
+            if position >= len(kept) or kept[position] != row
+        }
