@@ -77,7 +77,7 @@ class Frames:
     """The frame descriptions of a file; empty where it has none that can be read. Raises nothing."""
 
     def __init__(self, elf: ElfFile) -> None:
-        self._starts: list[int] = []
+        self.starts: list[int] = []
         self._entries: list[int] = []
         self._bytes = b""
         self._base = 0
@@ -86,7 +86,7 @@ class Frames:
         try:
             self._read_index(elf)
         except TargetError:
-            self._starts = []
+            self.starts = []
 
     def _read_index(self, elf: ElfFile) -> None:
         header = next((s for s in elf.segments if s.type == _PT_GNU_EH_FRAME), None)
@@ -102,11 +102,11 @@ class Frames:
         inside = self._base - segment.vaddr
         self._bytes = elf.bytes_at(segment.offset + inside, min(segment.filesz - inside, _MOST_BYTES))
         if (np.diff(table[:, 0]) >= 0).all():
-            self._starts, self._entries = table[:, 0].tolist(), table[:, 1].tolist()
+            self.starts, self._entries = table[:, 0].tolist(), table[:, 1].tolist()
 
     def at(self, address: int) -> Piece | None:
         """The piece that holds `address`, None where none does."""
-        i = bisect_right(self._starts, address) - 1
+        i = bisect_right(self.starts, address) - 1
         if i < 0:
             return None
         entry = self._entries[i]

@@ -18,36 +18,29 @@ hand, without or with wrong unwind tables.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
 from ..bpf.arch import X86_64
-from .cfi import Frames, Piece, Row
+from .cfi import Piece, Row
+from .code_pointers import jumps_into
 from .elf import HOST_MACHINE, ElfFile
-from .elf_symbols import SHN_UNDEF, STT_FUNC, symtab
-from .flow import Code, Transfer, decode
+from .flow import Code, Transfer
 from .functions import Function, FunctionTable
+from .jump_tables import JumpTables, Targets
+from .registers import Registers, UnknownError, memory
+from .surroundings import HIGHEST, TOO_LARGE, Surroundings, UnclearError
 
-#: Disassembly takes about a third of a second for as much.
-_MOST_BYTES: Final = 256 << 10
-#: Symbols may overlap in a hostile file; in others the sum is less than the file.
-_MORE_THAN_FILE: Final = 4 << 20
 _MOST_PARTS: Final = 256
-_HIGHEST: Final = 1 << 62
+_ET_EXEC: Final = 2
 
-#: What compilers move out of a function: gcc's and LLVM's cold parts, LLVM's sections of basic blocks.
-_PART: Final = re.compile(r"(.+?)\.(?:cold(?:\.\d+)?|__part\.\d+|eh)$")
-#: [endbr64] [bnd] jmp *…(%rip)
-_PLT_STUB: Final = re.compile(rb"(?:\xf3\x0f\x1e\xfa)?\xf2?\xff\x25", re.DOTALL)
 
 ARCHITECTURE = "no exit analysis for this architecture"
 NO_SIZE = "its size is not known"
-TOO_LARGE = "it is too large for exit analysis"
-NOT_IN_FILE = "its size reaches past the end of its code"
 OVERLAP = "it overlaps another function"
-TOO_MUCH = "the file's symbols overlap beyond reason"
 
 
 class ExitSite(NamedTuple):
@@ -72,99 +65,46 @@ def find_exit_sites(elf: ElfFile, functions: Sequence[Function], table: Function
     """
     if X86_64.elf_machine != HOST_MACHINE:
         return [ExitSites((), ARCHITECTURE)] * len(functions)
-    surroundings = Surroundings(elf, table)
-    return [_exits(function, surroundings) for function in functions]
+    around = Surroundings(elf, table)
+    walks = [_Walk(function, around) for function in functions]
+    found = [walk.exits() for walk in walks]
+    for i, reason in _shared(walks, around):
+        if found[i].reason is None:
+            found[i] = ExitSites((), reason)
+    return found
 
 
-def _exits(function: Function, surroundings: Surroundings) -> ExitSites:
-    try:
-        return ExitSites(tuple(_Walk(function, surroundings).sites()), None)
-    except _UnclearError as unclear:
-        return ExitSites((), unclear.reason)
+def _shared(walks: Sequence[_Walk], around: Surroundings) -> Iterator[tuple[int, str]]:
+    """Functions, by index, whose exits other code runs too, and what tells so."""
+    rows = sorted((*span, i) for i, walk in enumerate(walks) for span in walk.spans)
+    spans: list[tuple[int, int]] = []
+    owners: list[int] = []
+    for start, end, i in rows:
+        if spans and start < spans[-1][1]:
+            if walks[i].function != walks[owners[-1]].function:
+                yield i, OVERLAP
+                yield owners[-1], OVERLAP
+            continue
+        spans.append((start, end))
+        owners.append(i)
+    for index, target, place, is_short in sorted(jumps_into(around.elf, spans), key=itemgetter(2)):
+        walk = walks[owners[index]]
+        if any(start <= place < end for start, end in walk.spans):
+            continue
+        source = bisect_right(spans, (place, HIGHEST)) - 1
+        if source >= 0 and place < spans[source][1]:
+            real: bool | None = place in walks[owners[source]].ends
+        else:
+            real = around.refers(place, target)
+        # Where nothing is known to be code, two bytes that look like a jump say nothing.
+        if real or (real is None and not is_short):
+            yield owners[index], f"other code leads to +{target - walk.function.address:#x} of it"
 
 
-class _UnclearError(Exception):
-    """Exits of the function cannot all be told."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class Surroundings:
-    """What the file tells of the code around a function."""
-
-    def __init__(self, elf: ElfFile, table: FunctionTable) -> None:
-        self.elf = elf
-        self.frames = Frames(elf)
-        self.functions = {f.address: f for f in table.functions}
-        self.starts = [f.address for f in table.functions]
-        self.ends: list[int] = []  # the highest end of all functions so far
-        highest = 0
-        for f in table.functions:
-            highest = max(highest, f.address + f.size)
-            self.ends.append(highest)
-        self.parts = _named_parts(elf)
-        self.plt = [
-            (s.addr, s.addr + s.size) for s in elf.sections if s.name.startswith((".plt", ".iplt")) and s.addr
-        ]
-        self.budget = elf.size + _MORE_THAN_FILE
-
-    def decode(self, start: int, size: int) -> Code:
-        """The instructions of [start, start + size)."""
-        offset = self.offset(start)
-        if offset is None or start + size > _HIGHEST or self.offset(start + size - 1) != offset + size - 1:
-            raise _UnclearError(NOT_IN_FILE)
-        self.budget -= size
-        if self.budget < 0:
-            raise _UnclearError(TOO_MUCH)
-        return decode(self.elf.bytes_at(offset, size), start)
-
-    def offset(self, address: int) -> int | None:
-        """The file offset of code."""
-        for s in self.elf.loaded:
-            if s.flags & 1 and s.vaddr <= address < s.vaddr + s.filesz:
-                offset = address - s.vaddr + s.offset
-                return offset if offset < self.elf.size else None
-        return None
-
-    def inside_another(self, address: int) -> bool:
-        """Whether a symbol says that `address` is in the middle of a function."""
-        i = bisect_right(self.starts, address) - 1
-        return i >= 0 and address < self.ends[i] and address not in self.functions
-
-    def overlapped(self, function: Function) -> bool:
-        i = bisect_right(self.starts, function.address) - 1
-        before = i - 1 if i >= 0 and self.starts[i] == function.address else i
-        following = self.starts[i + 1] if i + 1 < len(self.starts) else _HIGHEST
-        return following < function.address + function.size or (
-            before >= 0 and self.ends[before] > function.address
-        )
-
-    def is_plt(self, address: int) -> bool:
-        if any(start <= address < end for start, end in self.plt):
-            return True
-        offset = self.offset(address)
-        if offset is None:
-            return False
-        return bool(_PLT_STUB.match(self.elf.bytes_at(offset, min(8, self.elf.size - offset))))
-
-
-def _named_parts(elf: ElfFile) -> dict[str, list[tuple[int, int]]]:
-    """(address, size) of the parts of functions that have symbols, by the function's name."""
-    parts: dict[str, list[tuple[int, int]]] = {}
-    table = symtab(elf)
-    if table is None or not re.search(rb"\.cold|\.__part\.|\.eh\0", table.strings):
-        return parts
-    entries = table.entries
-    entries = entries[
-        (entries["info"] & 15 == STT_FUNC) & (entries["shndx"] != SHN_UNDEF) & (entries["size"] > 0)
-    ]
-    rows = zip(table.names(entries), entries["value"].tolist(), entries["size"].tolist(), strict=True)
-    for name, address, size in rows:
-        if "." in name and (match := _PART.match(name)):
-            parts.setdefault(match[1], []).append((address, size))
-    return parts
+def _through_offset_table(jump: Transfer) -> bool:
+    """Whether it is `jmp *name@GOTPCREL(%rip)`, as to a function of another module."""
+    place = memory(jump.operands)
+    return place is not None and place.registers == (("rip", 1),)
 
 
 class _Walk:
@@ -175,27 +115,42 @@ class _Walk:
         self.around = surroundings
         self.frames = surroundings.frames
         self.parts: list[Code] = []
+        #: Where its code lies, and the last bytes of direct jumps and calls there. Empty while unclear.
+        self.spans: list[tuple[int, int]] = []
+        self.ends: frozenset[int] = frozenset()
+        self.indirect: list[Transfer] = []
+        self.targets: dict[int, Targets] = {}
         self.own = [part for name in function.names for part in surroundings.parts.get(name, ())]
+
+    def exits(self) -> ExitSites:
+        try:
+            sites = self.sites()
+        except UnclearError as unclear:
+            return ExitSites((), unclear.reason)
+        finally:
+            parts, self.parts = self.parts, []  # They are large.
+        self.spans = [(part.start, part.end) for part in parts]
+        places = [t.address + t.size - 1 for part in parts for t in part.transfers if t.target is not None]
+        self.ends = frozenset(places)
+        return ExitSites(tuple(sites), None)
 
     def sites(self) -> list[ExitSite]:
         function = self.function
         if function.size == 0:
-            raise _UnclearError(NO_SIZE)
+            raise UnclearError(NO_SIZE)
         if self.around.overlapped(function):
-            raise _UnclearError(OVERLAP)
+            raise UnclearError(OVERLAP)
         self.add(function.address, function.size)
-        for part in self.parts:  # grows while jumps lead to more of them
-            for transfer in part.transfers:
-                self.follow(transfer)
+        self.follow_all()
         exits = [t for part in self.parts for t in part.transfers if self.leaves(t)]
         return sorted(self.site(transfer) for transfer in exits)
 
     def add(self, start: int, size: int) -> None:
-        if len(self.parts) >= _MOST_PARTS or size > _MOST_BYTES:
-            raise _UnclearError(TOO_LARGE)
+        if len(self.parts) >= _MOST_PARTS:
+            raise UnclearError(TOO_LARGE)
         part = self.around.decode(start, size)
         if part.problem:
-            raise _UnclearError(part.problem)
+            raise UnclearError(part.problem)
         self.parts.append(part)
 
     def part_at(self, address: int) -> Code | None:
@@ -204,8 +159,8 @@ class _Walk:
     def follow(self, transfer: Transfer) -> None:
         """Find out where `transfer` leads, and add what of this function lies there."""
         if transfer.kind == "indirect":
-            if not transfer.operands.endswith("]") or "[rip + " not in transfer.operands:
-                self.follow_indirect(transfer)
+            if not _through_offset_table(transfer):
+                self.indirect.append(transfer)
             return
         target = transfer.target
         if target is None or transfer.kind not in ("jump", "branch", "call"):
@@ -216,14 +171,12 @@ class _Walk:
             part = self.part_at(target)
         if part is None:
             if transfer.kind == "branch":
-                raise _UnclearError(
-                    f"{self.name(transfer)} leaves it on a condition that cannot be evaluated"
-                )
+                raise UnclearError(f"{self.name(transfer)} leaves it on a condition that cannot be evaluated")
             return
         if not part.begins_at(target):
-            raise _UnclearError(f"{self.name(transfer)} leads between instructions")
+            raise UnclearError(f"{self.name(transfer)} leads between instructions")
         if transfer.kind == "call" and target != self.function.address:
-            raise _UnclearError(f"{self.name(transfer)} calls a part of it")
+            raise UnclearError(f"{self.name(transfer)} calls a part of it")
 
     def part_of_own(self, jump: Transfer) -> tuple[int, int] | None:
         """(start, size) of the part of this function that `jump` leads to; None when it leaves."""
@@ -235,68 +188,164 @@ class _Walk:
         if target in around.functions or around.is_plt(target):
             return None
         if around.inside_another(target):
-            raise _UnclearError(f"{self.name(jump)} leads into another function")
+            raise UnclearError(f"{self.name(jump)} leads into another function")
         piece = self.frames.at(target)
         row = self.row(jump.address)
         if piece is None or row is None:
-            raise _UnclearError(f"{self.name(jump)} leads to code that is not known")
+            raise UnclearError(f"{self.name(jump)} leads to code that is not known")
         if piece.start in around.functions or not row.same_stack(piece.at(target)):
-            raise _UnclearError(f"{self.name(jump)} leads into another function")
+            raise UnclearError(f"{self.name(jump)} leads into another function")
         own = piece.start, piece.end - piece.start
         if target != piece.start or not row.at_entry_level or not piece.like_a_function:
             return own
         # Either a function without a name, or a part that has nothing on the stack.
-        what = self.look_at(piece)
-        if what == "part":
+        if self.comes_back(piece):
             return own
-        if jump.condition is not None and what == "unknown":
-            raise _UnclearError(f"{self.name(jump)} may leave it")
-        return None
+        if jump.condition is None and jump.kind == "jump":
+            return None
+        private = self.is_private(piece)
+        if private:
+            return own
+        if private is False and jump.kind == "jump":
+            return None
+        raise UnclearError(f"{self.name(jump)} may leave it")
 
-    def look_at(self, piece: Piece) -> Literal["part", "unknown"]:
-        """Whether `piece` is a part of this function, as its jumps tell."""
-        size = piece.end - piece.start
-        if size > _MOST_BYTES:
-            return "unknown"
-        code = self.around.decode(piece.start, size)
+    def comes_back(self, piece: Piece) -> bool:
+        """Whether `piece` jumps back into this function; also true of what is never left at all."""
+        code = self.around.decode(piece.start, piece.end - piece.start)
         if code.problem:
-            return "unknown"
-        back = any(
-            t.kind == "jump" and t.target is not None and t.target != self.function.address
-            and self.part_at(t.target) for t in code.transfers
-        )  # fmt: skip
-        if back:
-            return "part"
-        stays = all(
-            t.kind in ("call", "stop") or (t.target is not None and piece.start <= t.target < piece.end)
-            for t in code.transfers
-        )
-        # What never comes back has no exits, whoever's it is.
-        return "part" if stays else "unknown"
+            return False
+        jumps = [t for t in code.transfers if t.kind not in ("call", "stop")]
+        if any(t.target and t.target != self.function.address and self.part_at(t.target) for t in jumps):
+            return True
+        return all(t.target is not None and piece.start <= t.target < piece.end for t in jumps)
 
-    def follow_indirect(self, jump: Transfer) -> None:
+    def is_private(self, piece: Piece) -> bool | None:
+        """Whether nothing but this function refers to the start of `piece`.
+
+        Then it is as good as a part, even if it was a function. A part is not referred to by others.
+        """
+        places = self.around.references.to(piece.start)
+        if places is None or len(places) > _MOST_PARTS:
+            return None if places is None else False
+        others = [p for p in places if not self.part_at(p) and not piece.start <= p < piece.end]
+        if any(self.around.refers(place, piece.start) is not False for place in others):
+            return False
+        return not self.around.pointers.inside(piece.start, piece.start + 1)
+
+    def follow_all(self) -> None:
+        """Find all parts of the function, and where its indirect jumps lead."""
+        done = 0
+        while done < len(self.parts):
+            for transfer in self.parts[done].transfers:
+                self.follow(transfer)
+            done += 1
+            if done == len(self.parts):
+                self.read_tables()
+        for jump in self.indirect:
+            self.check_indirect(jump)
+
+    def read_tables(self) -> None:
+        """Find the tables of indirect jumps; each says more of how control goes, so again from the first."""
+        waiting = [jump for jump in self.indirect if not isinstance(self.targets.get(jump.address), tuple)]
+        while waiting:
+            unknown = [jump.address for jump in waiting]
+            registers = Registers(self.function.address, self.parts, self.edges(), unknown)
+            left = []
+            for jump in waiting:
+                tables = JumpTables(
+                    self.around.elf, self.around.pointers, registers, partial(self.is_own, jump)
+                )
+                try:
+                    self.targets[jump.address] = tables.targets(jump.address, jump.operands)
+                except UnknownError:
+                    self.targets.pop(jump.address, None)
+                if not isinstance(self.targets.get(jump.address), tuple):
+                    left.append(jump)
+            if len(left) == len(waiting):
+                return
+            waiting = left
+
+    def edges(self) -> dict[int, list[int]]:
+        """The jumps that lead to each address of the function."""
+        edges: dict[int, list[int]] = {}
+        for part in self.parts:
+            for transfer in part.transfers:
+                if transfer.kind != "call" and transfer.target is not None:
+                    edges.setdefault(transfer.target, []).append(transfer.address)
+        for jump, targets in self.targets.items():
+            for target in targets if isinstance(targets, tuple) else ():
+                edges.setdefault(target, []).append(jump)
+        return edges
+
+    def is_own(self, jump: Transfer, target: int) -> bool:
+        """Whether `target`, to which the indirect `jump` may lead, is an instruction of this function."""
+        part = self.part_at(target)
+        if part is None:
+            try:
+                own = self.part_of_own(jump._replace(target=target))
+                if own is None:
+                    return False
+                self.add(*own)
+            except UnclearError:
+                return False
+            part = self.part_at(target)
+        return part is not None and part.begins_at(target)
+
+    def check_indirect(self, jump: Transfer) -> None:
+        """Unclear unless it is known whether `jump` leaves the function."""
+        targets = self.targets.get(jump.address)
+        if isinstance(targets, tuple):
+            return
         row = self.row(jump.address)
-        if row is None or row.register < 0 or row.at_entry_level:
-            raise _UnclearError(f"{self.name(jump)} may leave it")
+        if row is not None and row.register >= 0 and not row.at_entry_level:
+            return  # Its frame is still there.
+        if row is None or targets is None or self.aims_inside():
+            raise UnclearError(f"{self.name(jump)} may leave it")
+
+    def aims_inside(self) -> bool:
+        """Whether a pointer to something else than the entry may be among the function's data."""
+        entry, parts = self.function.address, self.parts
+        for part in parts:
+            start = max(part.start, entry + 1) if part.start == entry else part.start
+            if self.around.pointers.inside(start, part.end):
+                return True
+            for at, size, mnemonic, operands in part.instructions:
+                if mnemonic == "lea" and "[rip" in operands:
+                    place = memory(operands.partition(", ")[2])
+                    target = at + size + place.displacement if place else entry + 1
+                elif mnemonic in ("mov", "movabs", "push") and self.around.elf.type == _ET_EXEC:
+                    number = operands.rpartition(", ")[2]
+                    target = int(number, 16) if number.startswith("0x") else entry
+                else:
+                    continue
+                if target != entry and self.part_at(target):
+                    return True
+        return any(
+            self.targets.get(jump.address) is None for jump in self.indirect
+        )  # fmt: skip
 
     def leaves(self, transfer: Transfer) -> bool:
-        if transfer.kind == "ret":
-            self.check_level(transfer)
-            return True
         if transfer.kind == "indirect":
-            leaves = "[rip + " in transfer.operands
+            leaves = self.leaves_indirectly(transfer)
         else:
-            leaves = (
+            leaves = transfer.kind == "ret" or (
                 transfer.kind == "jump" and transfer.target is not None and not self.part_at(transfer.target)
             )
         if leaves:
             self.check_level(transfer)
         return leaves
 
+    def leaves_indirectly(self, jump: Transfer) -> bool:
+        if _through_offset_table(jump):
+            return True
+        row = self.row(jump.address)
+        return self.targets.get(jump.address) == "pointer" and row is not None and row.at_entry_level
+
     def check_level(self, transfer: Transfer) -> None:
         row = self.row(transfer.address)
         if row is not None and not row.at_entry_level:
-            raise _UnclearError(f"{self.name(transfer)} finds the stack not as it was at the entry")
+            raise UnclearError(f"{self.name(transfer)} finds the stack not as it was at the entry")
 
     def row(self, address: int) -> Row | None:
         piece = self.frames.at(address)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Code:
 
     start: int
     end: int
+    content: bytes
     instructions: list[Instruction] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
     problem: str | None = None
@@ -94,7 +95,7 @@ def _decoder() -> capstone.Cs:
 
 def decode(content: bytes, address: int) -> Code:
     """Decode the function, or the part of one, that `content` is."""
-    code = Code(address, address + len(content))
+    code = Code(address, address + len(content), content)
     code.instructions = list(_decoder().disasm_lite(content, address))
     kinds = _kind
     for at, size, mnemonic, operands in [i for i in code.instructions if kinds(i[2])]:
@@ -115,6 +116,27 @@ def decode(content: bytes, address: int) -> Code:
         code.transfers.append(transfer)
     code.problem = _end_problem(code, content)
     return code
+
+
+def ends_block(mnemonic: str) -> bool:
+    """Whether the instruction after it does not run next."""
+    return _kind(mnemonic) in ("ret", "stop") or mnemonic.endswith("jmp")
+
+
+@cache
+def _detailed_decoder() -> capstone.Cs:
+    import capstone
+
+    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    decoder.detail = True
+    return decoder
+
+
+@lru_cache(4096)
+def written(raw: bytes) -> frozenset[str]:
+    """The names of all registers that an instruction writes."""
+    (instruction,) = _detailed_decoder().disasm(raw, 0, 1)
+    return frozenset(instruction.reg_name(register) for register in instruction.regs_access()[1])
 
 
 def _jump(address: int, raw: bytes, operands: str) -> Transfer:

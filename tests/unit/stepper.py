@@ -14,6 +14,7 @@ import subprocess
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,7 +77,8 @@ def layout(program: Path) -> Layout:
 
 def run(program: Path, where: Layout, arguments: Sequence[str] = ()) -> Iterator[Step | None]:
     """Each instruction that runs in the program's own text, from `main` on; None for a stay outside."""
-    process = subprocess.Popen([program, *arguments], preexec_fn=lambda: _libc.ptrace(_TRACEME, 0, None, None))
+    start_traced = partial(_libc.ptrace, _TRACEME, 0, None, None)
+    process = subprocess.Popen([program, *arguments], preexec_fn=start_traced)
     pid = process.pid
     registers = (ctypes.c_ulonglong * _REGISTERS)()
     start, end = where.text
@@ -128,12 +130,73 @@ def _base(pid: int, program: Path) -> int:
 
 @dataclass
 class Observed:
-    """By function's entry: instructions at which it was left, and those that ran without leaving it."""
+    """`ends` counts the activations that were left where a site is, `problems` what should not be."""
 
-    left: dict[int, set[tuple[int, bool]]] = field(default_factory=dict)
+    ends: int = 0
     problems: list[str] = field(default_factory=list)
-    activations: int = 0
-    steps: int = 0
+    reached: set[int] = field(default_factory=set)
+
+
+#: The exits of a function, address to condition, by its entry; None where they are not told.
+Sites = Mapping[int, Mapping[int, int | None] | None]
+
+
+def check(program: Path, where: Layout, sites: Sites, arguments: Sequence[str] = ()) -> Observed:
+    """Run `program` and compare where its functions are left with `sites`.
+
+    `where` may come from another file, which is the same program before it was stripped.
+    """
+    observed = Observed()
+    calls = _calls(program)
+    frames: list[tuple[int, int]] = []  # of activations: the function's entry, the stack pointer there
+    before: Step | None = None
+    entering = True
+    for step in run(program, where, arguments):
+        if before:
+            entering = before.address in calls
+            if frames and where.owner(before.address):
+                left = not entering and (
+                    step is None or step.stack > frames[-1][1] or where.owner(step.address) != frames[-1][0]
+                )
+                _compare(observed, where, frames[-1], before, left, sites)
+                if left:
+                    frames.pop()
+                    entering = True
+        else:
+            entering = True
+        before = step
+        if step is None:
+            continue
+        # Exceptions, longjmp: no return tells of these.
+        while frames and frames[-1][1] < step.stack:
+            frames.pop()
+        if entering and step.address in where.entries:
+            frames.append((step.address, step.stack))
+            observed.reached.add(step.address)
+    return observed
+
+
+def _compare(
+    observed: Observed, where: Layout, frame: tuple[int, int], at: Step, left: bool, sites: Sites
+) -> None:
+    entry, stack = frame
+    name = f"{where.entries[entry]}+{at.address - entry:#x}"
+    if where.owner(at.address) != entry:
+        observed.problems.append(f"{name} runs in a frame of another function")
+        return
+    exits = sites[entry]
+    if exits is None:
+        return
+    condition = exits.get(at.address)
+    leaves = at.address in exits and (condition is None or taken(condition, at.flags))
+    if left and not leaves:
+        observed.problems.append(f"{name} leaves, and is no site")
+    if leaves and not left:
+        observed.problems.append(f"{name} is a site, and does not leave")
+    if left and leaves:
+        observed.ends += 1
+        if at.stack != stack:
+            observed.problems.append(f"{name} leaves with another stack pointer than the entry's")
 
 
 def taken(condition: int, flags: int) -> bool:
@@ -145,43 +208,8 @@ def taken(condition: int, flags: int) -> bool:
     return holds != bool(condition & 1)
 
 
-def check(
-    program: Path, where: Layout, sites: Mapping[int, Mapping[int, int | None] | None]
-) -> Observed:
-    """Compare a run with `sites`: per function's entry, the conditions by address; None is not checked."""
-    observed = Observed()
-    frames: list[tuple[int, int]] = []  # (entry, stack pointer there)
-    before: Step | None = None
-    was_call = True
-    for step in run(program, where):
-        observed.steps += 1
-        if step is None:
-            # A call to another module, or a jump to it: what runs there is not seen.
-            if frames and before:
-                if before.address in _calls(program):
-                    continue
-                _leave(observed, frames, before, where, sites)
-                before = None
-            continue
-        owner = where.owner(step.address)
-        if before and frames:
-            entry, stack = frames[-1]
-            is_call = before.address in _calls(program)
-            if is_call and step.stack == before.stack - 8:
-                _stay(observed, frames, before, where, sites)
-            elif is_call:  # came back from outside
-                _stay(observed, frames, before, where, sites)
-            elif owner != entry:
-                _leave(observed, frames, before, where, sites)
-            else:
-                _stay(observed, frames, before, where, sites)
-        # Exceptions, longjmp and callbacks: the stack tells whose frames are gone.
-        while frames and frames[-1][1] < step.stack:
-            frames.pop()
-        if step.address == owner and owner in where.entries:
-            same = frames and frames[-1] == (owner, step.stack)
-            if not same:
-                frames.append((owner, step.stack))
-                observed.activations += 1
-        before = step
-    return observed
+def _calls(program: Path) -> set[int]:
+    listing = subprocess.run(
+        ["objdump", "-d", "--no-show-raw-insn", program], check=True, capture_output=True, text=True
+    ).stdout
+    return {int(at, 16) for at in re.findall(r"^ *([0-9a-f]+):\t(?:\w+ )*call", listing, re.M)}

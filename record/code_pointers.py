@@ -1,0 +1,188 @@
+"""Which addresses of code a file refers to, from its data and from its code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import TargetError
+from .elf import Bytes, ElfFile, Segment
+
+_SHT_RELA: Final = 4
+_ET_EXEC: Final = 2
+_RELATIVE: Final = 8
+_RELOCATION: Final = np.dtype([("offset", "<u8"), ("info", "<u8"), ("addend", "<i8")])
+_CHUNK: Final = 16 << 20
+#: In larger files what is asked here stays unknown.
+_MOST_DATA: Final = 512 << 20
+_MOST_CODE: Final = 128 << 20
+
+
+class CodePointers:
+    """The addresses of code that lie in a file's data, or that the loader puts there."""
+
+    def __init__(self, elf: ElfFile) -> None:
+        self._elf = elf
+        self._found: npt.NDArray[np.uint64] | None = None
+        self._relocated: dict[int, int] = {}
+        self.known = True
+
+    def inside(self, start: int, end: int) -> bool:
+        """Whether data points into [start, end); True where it is not known."""
+        if self._found is None:
+            try:
+                self._found = self._read()
+            except TargetError:
+                self._found, self.known = np.zeros(0, np.uint64), False
+        if not self.known:
+            return True
+        low, high = np.searchsorted(self._found, np.array([start, end], np.uint64)).tolist()
+        return bool(high > low)
+
+    def at(self, address: int) -> int | None:
+        """The pointer at `address`, as it is when the program runs."""
+        self.inside(0, 0)
+        if address in self._relocated:
+            return self._relocated[address]
+        offset = self._elf.offset_of(address)
+        if offset is None or offset + 8 > self._elf.size:
+            return None
+        return int.from_bytes(self._elf.bytes_at(offset, 8), "little")
+
+    def _read(self) -> npt.NDArray[np.uint64]:
+        elf = self._elf
+        code = [s for s in elf.loaded if s.flags & 1]
+        if not code or sum(s.filesz for s in elf.loaded) > _MOST_DATA or not elf.sections:
+            elf.bad("too large to look for pointers")
+        low = np.uint64(min(s.vaddr for s in code))
+        high = np.uint64(min(max(s.vaddr + s.filesz for s in code), (1 << 64) - 1))
+        parts = []
+        for segment in elf.loaded:
+            start = segment.offset + (-segment.vaddr & 7)
+            for at in range(start, segment.offset + segment.filesz - 7, _CHUNK):
+                size = min(_CHUNK, segment.offset + segment.filesz - at) & ~7
+                words = np.frombuffer(elf.bytes_at(at, size), "<u8")
+                parts.append(words[(words >= low) & (words < high)])
+        for section in elf.sections:
+            if section.type == _SHT_RELA and section.size <= _MOST_DATA:
+                size = section.size - section.size % _RELOCATION.itemsize
+                table = np.frombuffer(elf.bytes_at(section.offset, size), _RELOCATION)
+                table = table[table["info"] == _RELATIVE]
+                addends = table["addend"].astype(np.uint64)
+                inside = (addends >= low) & (addends < high)
+                parts.append(addends[inside])
+                self._relocated.update(
+                    zip(table["offset"][inside].tolist(), addends[inside].tolist(), strict=True)
+                )
+        return np.sort(np.concatenate(parts))
+
+
+class References:
+    """Where code refers to `addresses`: by calls, jumps, and instructions that form an address.
+
+    Every place is among them that holds the bytes of such a reference, and a few others by chance.
+    """
+
+    def __init__(self, elf: ElfFile, addresses: Sequence[int]) -> None:
+        self._elf = elf
+        self._addresses = addresses
+        self._found: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
+
+    def to(self, address: int) -> list[int] | None:
+        """Addresses of the references' last bytes; None where they are not known."""
+        if self._found is None:
+            try:
+                self._found = self._read()
+            except TargetError:
+                self._found = np.zeros(0, np.int64), np.zeros(0, np.int64)
+                self._addresses = ()
+        if not len(self._addresses):
+            return None
+        targets, places = self._found
+        low, high = np.searchsorted(targets, [address, address + 1]).tolist()
+        found: list[int] = places[low:high].tolist()
+        return found
+
+    def _read(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        elf = self._elf
+        code = [s for s in elf.loaded if s.flags & 1 and s.vaddr < 1 << 62]
+        if not code:
+            elf.bad("it has no code")
+        low, high = min(s.vaddr for s in code), max(s.vaddr + s.filesz for s in code)
+        if high - low > _MOST_CODE:
+            elf.bad("too large to look for references")
+        wanted = np.zeros(high - low, np.bool_)
+        addresses = np.array(self._addresses, np.int64)
+        wanted[addresses[(addresses >= low) & (addresses < high)] - low] = True
+        targets, places = [], []
+        for segment in code:
+            for target, place in _candidates(elf, segment):
+                good = (target >= low) & (target < high)
+                target, place = target[good], place[good]
+                hit = wanted[target - low]
+                targets.append(target[hit])
+                places.append(place[hit])
+        target, place = np.concatenate(targets), np.concatenate(places)
+        order = np.argsort(target, kind="stable")
+        return target[order], place[order]
+
+
+def jumps_into(elf: ElfFile, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int, int, bool]]:
+    """What may be a call or jump into one of `ranges`: (range by index, target, last byte, whether short).
+
+    The ranges are disjoint and sorted. What leads to the start of one, or comes from the same one, is
+    left out. Empty for files whose code is too large to look.
+    """
+    starts = np.array([start for start, _ in ranges], np.int64)
+    ends = np.array([end for _, end in ranges], np.int64)
+    code = [s for s in elf.loaded if s.flags & 1 and s.vaddr < 1 << 62]
+    if not len(ranges) or sum(s.filesz for s in code) > _MOST_CODE:
+        return []
+    found = []
+    for segment in code:
+        for phase, (target, place) in enumerate(_candidates(elf, segment, only_transfers=True)):
+            owner = np.searchsorted(starts, target, side="right") - 1
+            inside = (owner >= 0) & (target > starts[owner]) & (target < ends[owner])
+            inside &= (place < starts[owner]) | (place >= ends[owner])
+            rows = owner[inside], target[inside], place[inside]
+            short = [phase == 4] * int(inside.sum())
+            found += list(zip(*(row.tolist() for row in rows), short, strict=True))
+    return found
+
+
+def _candidates(
+    elf: ElfFile, segment: Segment, *, only_transfers: bool = False
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """(what, from where) for all bytes of a segment, as if each were the end of a reference.
+
+    The short ones come last.
+    """
+    content = elf.array_at(segment.offset, segment.filesz)
+    if len(content) < 8:
+        return []
+    found = []
+    for phase in range(4):
+        words = content[phase : phase + (len(content) - phase) // 4 * 4].view("<i4")
+        numbers = np.arange(len(words))
+        if only_transfers:
+            # call, jmp, jcc
+            last, before = (content[phase + i :: 4][: len(words) - 1] for i in (3, 2))
+            transfers = (last == 0xE8) | (last == 0xE9) | (((last & 0xF0) == 0x80) & (before == 0x0F))
+            numbers = np.flatnonzero(transfers) + 1
+            words = words[numbers]
+        elif elf.type == _ET_EXEC:
+            # Addresses as such.
+            found.append((words.astype(np.int64), segment.vaddr + phase + 4 * numbers + 3))
+        # Zeroes lead to what follows them.
+        numbers, words = numbers[words != 0], words[words != 0]
+        ends = segment.vaddr + phase + 4 + 4 * numbers
+        found.append((ends + words, ends - 1))
+    opcodes: Bytes = content[:-1]
+    at = np.flatnonzero(((opcodes & 0xF0) == 0x70) | (opcodes == 0xEB) | ((opcodes & 0xFC) == 0xE0))
+    distances = content[at + 1].view(np.int8)
+    at, distances = at[distances != 0], distances[distances != 0]
+    found.append((segment.vaddr + at + 2 + distances, segment.vaddr + at + 1))
+    return found
