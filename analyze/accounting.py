@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..schemas.chain import RECORDING
@@ -25,7 +27,11 @@ def account(found: dict[str, Any], row_groups: pq.FileMetaData, commits: list[Co
     last = max(i for i, commit in enumerate(commits) if commit.intact)
     committed = counts["recorded"] + sum(commit.rows for commit in commits[last + 1 :])
     damaged = max(0, committed - rows)
-    if damaged or not all(commit.intact for commit in commits):
+    if has_no_start(commits):
+        notices.append(
+            "the function table is damaged: of functions only the names are known, from the events"
+        )
+    if damaged:
         notices.append(f"{damaged:,} events are missing: the part of the file that held them is damaged")
         lost["damaged"] = damaged
         windows.append(_everywhere(0, damaged))
@@ -44,6 +50,11 @@ def account(found: dict[str, Any], row_groups: pq.FileMetaData, commits: list[Co
     return notices
 
 
+def has_no_start(commits: list[Commit]) -> bool:
+    """Whether the first commit, which holds the function table, is lost."""
+    return not commits[0].intact or commits[0].start > 0
+
+
 def functions_of(descriptor: int, row_groups: pq.FileMetaData) -> list[FunctionInfo]:
     """A function table from the events, where that of the recorder is damaged: cookies and names only."""
     names: dict[int, str] = {}
@@ -51,8 +62,9 @@ def functions_of(descriptor: int, row_groups: pq.FileMetaData) -> list[FunctionI
         f"/proc/self/fd/{descriptor}", metadata=row_groups, page_checksum_verification=True
     ) as file:
         for batch in file.iter_batches(columns=["cookie", "name"]):
-            pairs = batch.to_struct_array().value_counts()
-            names |= {pair["cookie"]: pair["name"] for pair in pairs.field("values").to_pylist()}
+            cookies, places = np.unique(batch["cookie"].to_numpy(), return_index=True)
+            symbols = batch["name"].take(pa.array(places)).to_pylist()
+            names |= zip(cookies.tolist(), symbols, strict=True)
     return [
         {
             "cookie": cookie,

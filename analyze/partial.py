@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ..errors import TraceError
 from ..schemas import EVENTS, TraceMetadata
 from ..schemas.chain import COMMIT_KEY, RECORDING, ROW_KEYS
-from .accounting import account, functions_of
+from .accounting import account, functions_of, has_no_start
 from .chain import Commit, walk
 from .metadata import decode
 
@@ -44,7 +44,7 @@ class Partial:
             self.end = commits[-1].sealed_end
             self.row_groups, found = _read(descriptor, commits)
             self.complete = found["end_reason"] != RECORDING
-            if not commits[0].intact or commits[0].start:
+            if has_no_start(commits):
                 found["functions"] = functions_of(descriptor, self.row_groups)
             self.notices = account(found, self.row_groups, commits)
             self.metadata = decode(json.dumps(found).encode(), name)
@@ -126,6 +126,8 @@ def _no_row_groups() -> pq.FileMetaData:
 
 
 def _footer(descriptor: int, commit: Commit) -> pq.FileMetaData:
+    if commit.end - commit.start <= _TRAILER:
+        raise ValueError("too short for a Parquet file")
     size = int.from_bytes(os.pread(descriptor, 4, commit.end - _TRAILER), "little")
     footer = os.pread(descriptor, size + _TRAILER, max(commit.start, commit.end - _TRAILER - size))
     # Arrow reads nothing but the footer, which it looks for at the end.

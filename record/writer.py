@@ -92,7 +92,7 @@ class TraceWriter:
         except OSError as error:
             raise self._failed(error) from None
         finally:
-            self._close()
+            self.close()
 
     def give_up(self, failure: BaseException, metadata: TraceMetadata) -> OutputError:
         """Finish what is committed after `failure` ended the recording; the error that says where it is."""
@@ -113,7 +113,7 @@ class TraceWriter:
         """Close the file, and delete it if nothing was recorded."""
         if self.rows == 0 and self._in_place():
             self.partial.unlink(missing_ok=True)
-        self._close()
+        self.close()
 
     def _commit(self, table: pa.Table | None, metadata: TraceMetadata) -> None:
         try:
@@ -167,7 +167,8 @@ class TraceWriter:
         finally:
             os.close(directory)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Let go of the file as it is."""
         if self._descriptor >= 0:
             self._chain.close()
             os.close(self._descriptor)
