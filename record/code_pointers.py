@@ -130,11 +130,13 @@ class References:
         return target[order], place[order]
 
 
-def jumps_into(elf: ElfFile, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int, int, bool]]:
+def jumps_into(
+    elf: ElfFile, ranges: Sequence[tuple[int, int]], entries: Sequence[int]
+) -> list[tuple[int, int, int, bool]]:
     """What may be a call or jump into one of `ranges`: (range by index, target, last byte, whether short).
 
-    The ranges are disjoint and sorted. What leads to the start of one, or comes from the same one, is
-    left out. Empty for files whose code is too large to look.
+    The ranges are disjoint and sorted. What leads to `entries`, or comes from the same range, is left
+    out. Empty for files whose code is too large to look.
     """
     starts = np.array([start for start, _ in ranges], np.int64)
     ends = np.array([end for _, end in ranges], np.int64)
@@ -145,7 +147,8 @@ def jumps_into(elf: ElfFile, ranges: Sequence[tuple[int, int]]) -> list[tuple[in
     for segment in code:
         for phase, (target, place) in enumerate(_candidates(elf, segment, only_transfers=True)):
             owner = np.searchsorted(starts, target, side="right") - 1
-            inside = (owner >= 0) & (target > starts[owner]) & (target < ends[owner])
+            inside = (owner >= 0) & (target >= starts[owner]) & (target < ends[owner])
+            inside[inside] = ~np.isin(target[inside], np.array(entries))
             inside &= (place < starts[owner]) | (place >= ends[owner])
             rows = owner[inside], target[inside], place[inside]
             short = [phase == 4] * int(inside.sum())

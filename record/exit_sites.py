@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from functools import partial
 from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
@@ -35,6 +34,7 @@ from .registers import Registers, UnknownError, memory
 from .surroundings import HIGHEST, TOO_LARGE, Surroundings, UnclearError
 
 _MOST_PARTS: Final = 256
+_RBP: Final = 6
 _ET_EXEC: Final = 2
 
 
@@ -79,6 +79,7 @@ def _shared(walks: Sequence[_Walk], around: Surroundings) -> Iterator[tuple[int,
     rows = sorted((*span, i) for i, walk in enumerate(walks) for span in walk.spans)
     spans: list[tuple[int, int]] = []
     owners: list[int] = []
+    entries = [walk.function.address for walk in walks]
     for start, end, i in rows:
         if spans and start < spans[-1][1]:
             if walks[i].function != walks[owners[-1]].function:
@@ -87,7 +88,7 @@ def _shared(walks: Sequence[_Walk], around: Surroundings) -> Iterator[tuple[int,
             continue
         spans.append((start, end))
         owners.append(i)
-    for index, target, place, is_short in sorted(jumps_into(around.elf, spans), key=itemgetter(2)):
+    for index, target, place, is_short in sorted(jumps_into(around.elf, spans, entries), key=itemgetter(2)):
         walk = walks[owners[index]]
         if any(start <= place < end for start, end in walk.spans):
             continue
@@ -201,6 +202,8 @@ class _Walk:
         # Either a function without a name, or a part that has nothing on the stack.
         if self.comes_back(piece):
             return own
+        if jump.kind == "indirect":
+            return own  # An entry of a table, of which others are in this function.
         if jump.condition is None and jump.kind == "jump":
             return None
         private = self.is_private(piece)
@@ -251,17 +254,14 @@ class _Walk:
         while waiting:
             unknown = [jump.address for jump in waiting]
             registers = Registers(self.function.address, self.parts, self.edges(), unknown)
-            left = []
+            around = self.around
+            tables = JumpTables(around.elf, around.pointers, registers, self.is_own, self.is_frame)
             for jump in waiting:
-                tables = JumpTables(
-                    self.around.elf, self.around.pointers, registers, partial(self.is_own, jump)
-                )
                 try:
                     self.targets[jump.address] = tables.targets(jump.address, jump.operands)
                 except UnknownError:
                     self.targets.pop(jump.address, None)
-                if not isinstance(self.targets.get(jump.address), tuple):
-                    left.append(jump)
+            left = [jump for jump in waiting if not isinstance(self.targets.get(jump.address), tuple)]
             if len(left) == len(waiting):
                 return
             waiting = left
@@ -278,12 +278,22 @@ class _Walk:
                 edges.setdefault(target, []).append(jump)
         return edges
 
-    def is_own(self, jump: Transfer, target: int) -> bool:
-        """Whether `target`, to which the indirect `jump` may lead, is an instruction of this function."""
+    def is_frame(self, address: int, register: str) -> bool:
+        """Whether `register` points to this function's part of the stack."""
+        if register == "rbp":
+            row = self.row(address)
+            return row is None or row.register == _RBP
+        return register == "rsp"
+
+    def is_own(self, jump: int, target: int, new: bool) -> bool:
+        """Whether `target`, to which the indirect jump at `jump` may lead, is an instruction of it.
+
+        Only if `new`, a part that was not known before is added.
+        """
         part = self.part_at(target)
-        if part is None:
+        if part is None and new:
             try:
-                own = self.part_of_own(jump._replace(target=target))
+                own = self.part_of_own(Transfer(jump, 0, "indirect", target, None, ""))
                 if own is None:
                     return False
                 self.add(*own)

@@ -7,6 +7,7 @@ following registers back through the code to what wrote them.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from typing import Final, Literal
@@ -28,21 +29,34 @@ Targets = tuple[int, ...] | Literal["pointer"]
 
 
 class JumpTables:
-    """The tables of one function. `is_own` says which addresses are instructions of it.
+    """The tables of one function.
+
+    `is_own` says whether a jump at one address leads to the function when it leads to another, to a
+    part that is known or, if asked, to a new one. `is_frame` says whether at an address a register
+    points to the stack.
 
     Every method may raise UnknownError.
     """
 
     def __init__(
-        self, elf: ElfFile, pointers: CodePointers, registers: Registers, is_own: Callable[[int], bool]
+        self,
+        elf: ElfFile,
+        pointers: CodePointers,
+        registers: Registers,
+        is_own: Callable[[int, int, bool], bool],
+        is_frame: Callable[[int, str], bool],
     ) -> None:
         self.elf = elf
         self.pointers = pointers
         self.registers = registers
         self.is_own = is_own
+        self.is_frame = is_frame
+        self.jump = 0
+        self.tables: dict[tuple[int, int | None], tuple[int, ...]] = {}
 
     def targets(self, at: int, operand: str) -> Targets:
         """Where the jump at `at` leads. `is_own` says which addresses belong to the function."""
+        self.jump = at
         place = memory(operand)
         if place:
             return self.loaded(at, place)
@@ -80,8 +94,7 @@ class JumpTables:
 
     def loaded(self, at: int, place: Memory) -> Targets:
         """A pointer that the instruction at `at` reads."""
-        families = [FAMILIES.get(register) for register, _ in place.registers]
-        if "rsp" in families or "rbp" in families:
+        if any(self.is_frame(at, register) for register, _ in place.registers):
             raise UnknownError  # It may have been computed before.
         if not any(scale == 8 for _, scale in place.registers) and len(place.registers) < 2:
             return "pointer"
@@ -89,8 +102,9 @@ class JumpTables:
             table = self.table(at, place)
         except UnknownError:
             return "pointer"
-        read = self.bounded(at, (self.pointers.at(table + 8 * i) for i in range(_MOST_ENTRIES)))
-        return read or "pointer"
+        return (
+            self.bounded(at, table, (self.pointers.at(table + 8 * i) for i in itertools.count())) or "pointer"
+        )
 
     def distances(self, at: int, left: str, right: str) -> tuple[int, ...]:
         """Targets of `add left, right`: one is the table's address, the other an entry of it."""
@@ -102,10 +116,10 @@ class JumpTables:
             except UnknownError:
                 continue
             offset = self.elf.offset_of(table)
-            if offset is None:
+            if offset is None or offset >= self.elf.size:
                 continue
             content = self.elf.bytes_at(offset, min(4 * _MOST_ENTRIES, self.elf.size - offset) & ~3)
-            read = self.bounded(load, (origin + d for d in np.frombuffer(content, "<i4").tolist()))
+            read = self.bounded(load, table, (origin + d for d in np.frombuffer(content, "<i4").tolist()))
             if read:
                 return read
         raise UnknownError
@@ -156,16 +170,26 @@ class JumpTables:
             raise UnknownError
         return values.pop()
 
-    def bounded(self, at: int, entries: Iterable[int | None]) -> tuple[int, ...]:
+    def bounded(self, at: int, table: int, entries: Iterable[int | None]) -> tuple[int, ...]:
         """The entries of a table that the instruction at `at` reads: up to its bound, if there is one."""
         bound = self.bound(at)
+        if (table, bound) not in self.tables:
+            self.tables[table, bound] = self.read(entries, bound)
+        return self.tables[table, bound]
+
+    def read(self, entries: Iterable[int | None], bound: int | None) -> tuple[int, ...]:
         found = []
-        for i, target in enumerate(entries):
-            if i == bound or (bound is None and (target is None or not self.is_own(target))):
+        for target in itertools.islice(entries, _MOST_ENTRIES if bound is None else bound):
+            if target is None or (bound is None and not self.is_own(self.jump, target, False)):
                 break
-            if target is None or not self.is_own(target):
-                raise UnknownError
             found.append(target)
+        # Without a bound, what follows the table may be another function's.
+        if bound is None:
+            return tuple(found)
+        if not any(self.is_own(self.jump, target, False) for target in found):
+            return ()
+        if len(found) != bound or not all(self.is_own(self.jump, target, True) for target in found):
+            raise UnknownError
         return tuple(found)
 
     def bound(self, at: int) -> int | None:
@@ -181,5 +205,6 @@ class JumpTables:
             if part.instructions[i - 1][2] == "cmp" and mnemonic in ("ja", "jbe", "jae", "jb"):
                 if not _HEX.fullmatch(number) or compared.endswith("]"):
                     return None
-                return int(number, 0) + (mnemonic in ("ja", "jbe"))
+                entries = int(number, 0) + (mnemonic in ("ja", "jbe"))
+                return entries if entries <= _MOST_ENTRIES else None
         return None
