@@ -128,7 +128,7 @@ struct func_name {
 struct snoop_birth {
 	u64 start; /* CLOCK_BOOTTIME, ns */
 	u32 parent; /* tgid */
-	u32 padding;
+	u32 root_tgid; /* its own, in the root pid namespace */
 };
 
 /* Followed processes: tgid as the recorder sees it -> tgid in the root pid namespace, once known. */
@@ -136,6 +136,8 @@ BPF_HASH(snoop_proc, u32, u32, MAX_PROCS);
 BPF_HASH(func_names, u64, struct func_name, MAX_FUNCS);
 BPF_PERCPU_ARRAY(counts, struct snoop_counts, 1);
 BPF_HASH(ended_threads, u32, struct ended_thread, MAX_ENDED);
+/* Processes whose leader another thread's exec has replaced: tgid -> when (CLOCK_MONOTONIC, ns). */
+BPF_HASH(replaced_leaders, u32, u64, 64);
 BPF_HASH(losing, u32, struct snoop_loss, MAX_LOSING);
 BPF_ARRAY(any_loss, u32, 1);
 BPF_RINGBUF_OUTPUT(losses, LOSS_RING_BYTES / PAGE_SIZE);
@@ -195,6 +197,7 @@ static __always_inline bool adopt(u32 tgid)
 
 	if (!birth)
 		return false;
+	birth->root_tgid = root_tgid;
 	births.update(&tgid, birth);
 	newborn.delete(&task);
 	live_threads.update(&tgid, &one);
@@ -452,6 +455,20 @@ int task_start(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 #endif
+
+/* On the raw tracepoint sched_process_exec(task, old_pid, bprm): an exec from a thread that is not the
+ * leader gives it the leader's id, and ends links with a pid filter, which hold on to the old leader. */
+int task_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	u32 pid, tgid;
+	u64 now = snoop_ktime_get_ns();
+
+	if ((u32)ctx->args[1] == (u32)snoop_get_current_pid_tgid())
+		return 0;
+	if (current_ids(&pid, &tgid) && is_followed(tgid))
+		replaced_leaders.update(&tgid, &now);
+	return 0;
+}
 
 /* On the raw tracepoint sched_process_exit: a short-lived thread has a name only here. */
 int thread_end(void *ctx)

@@ -26,7 +26,7 @@ DISCARDED = 1 << 30
 COUNTS = np.dtype([("produced", "<u8"), ("lost", "<u8"), ("unplaced", "<u8"), ("unfollowed", "<u8")])
 
 #: `struct snoop_birth`
-BIRTH = np.dtype([("start", "<u8"), ("parent", "<u4"), ("_padding", "<u4")])
+BIRTH = np.dtype([("start", "<u8"), ("parent", "<u4"), ("root_tgid", "<u4")])
 
 #: `struct snoop_loss`
 LOSS = np.dtype(

@@ -67,8 +67,9 @@ class Links:
     def __init__(self, programs: Programs, strategy: Strategy) -> None:
         self._programs = programs
         self._strategy = strategy
-        self._exits: list[int] = []
-        self._entries: list[int] = []
+        #: By the process of their filter; those without one under None.
+        self._exits: dict[int | None, list[int]] = {}
+        self._entries: dict[int | None, list[int]] = {}
 
     def attach(self, path: str, probes: Sequence[Probe], pid: int | None) -> None:
         """Probe functions of the module that the kernel opens at `path`.
@@ -91,24 +92,33 @@ class Links:
             for probe in probes
             if probe.site not in both and not (probe.returns and self._strategy is Strategy.SESSION)
         ]
+        seen_exits = self._exits.setdefault(pid, [])
+        seen_entries = self._entries.setdefault(pid, [])
         try:
             if self._strategy is Strategy.SESSION:
-                self._link(self._exits, "generic_session", path, returns, pid, _Side.BOTH)
+                self._link(seen_exits, "generic_session", path, returns, pid, _Side.BOTH)
             else:
-                self._link(self._exits, "generic_exit", path, returns, pid, _Side.RETURN)
+                self._link(seen_exits, "generic_exit", path, returns, pid, _Side.RETURN)
             others = [place for place in leaves if place.site not in both]
-            self._link(self._exits, "generic_leave", path, others, pid)
+            self._link(seen_exits, "generic_leave", path, others, pid)
             at_once = [place for place in leaves if place.site in both]
-            self._link(self._entries, "entry_and_leave", path, at_once, pid)
-            self._link(self._entries, "generic_entry", path, entries, pid)
+            self._link(seen_entries, "entry_and_leave", path, at_once, pid)
+            self._link(seen_entries, "generic_entry", path, entries, pid)
         except OSError as error:
             raise _explain(error, path, pid) from None
 
+    def detach(self, pid: int) -> None:
+        """Take out the probes that only process `pid` has."""
+        for links in (self._entries, self._exits):
+            for descriptor in links.pop(pid, []):
+                os.close(descriptor)
+
     def close(self) -> None:
         """Take all probes out. When it returns, no program of ours runs any more."""
-        for descriptors in (self._entries, self._exits):
-            while descriptors:
-                os.close(descriptors.pop())
+        for links in (self._entries, self._exits):
+            for descriptors in links.values():
+                while descriptors:
+                    os.close(descriptors.pop())
 
     def __enter__(self) -> Links:
         return self

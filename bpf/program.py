@@ -80,6 +80,7 @@ class Birth(NamedTuple):
     tgid: int
     parent: int
     start_ns: int  # CLOCK_BOOTTIME
+    root_tgid: int  # in the root pid namespace
 
 
 @dataclass(frozen=True)
@@ -125,15 +126,9 @@ class Programs:
                 ) from None
         return self._loaded[key]
 
-    def follow(self, tgid: int, *, new: bool = False) -> None:
-        """Let events of this process (its id in the recorder's pid namespace) through.
-
-        A `new` one has its only thread yet: it can be forgotten when its last one ends.
-        """
-        key = tgid.to_bytes(4, sys.byteorder)
-        syscall.update_map(self._map("snoop_proc"), key, bytes(4))
-        if new and self.sizes.follow:
-            syscall.update_map(self._map("live_threads"), key, (1).to_bytes(4, sys.byteorder))
+    def follow(self, tgid: int) -> None:
+        """Let events of this process (its id in the recorder's pid namespace) through."""
+        syscall.update_map(self._map("snoop_proc"), tgid.to_bytes(4, sys.byteorder), bytes(4))
 
     def forget(self, tgid: int) -> None:
         """Let no more events of this process through: it has ended, and its id can be used again."""
@@ -169,7 +164,7 @@ class Programs:
     def watch_tasks(self) -> list[int]:
         """Note from now on which threads of followed processes end, and follow whom they fork if that was
         asked for; the links' file descriptors."""
-        programs = {"thread_end": "sched_process_exit"}
+        programs = {"thread_end": "sched_process_exit", "task_exec": "sched_process_exec"}
         if self.sizes.follow:
             programs["task_start"] = "task_newtask"
         kind = syscall.PROG_TYPE_RAW_TRACEPOINT
@@ -178,13 +173,25 @@ class Programs:
             for name, tracepoint in programs.items()
         ]
 
+    def take_replaced_leaders(self) -> list[tuple[int, int]]:
+        """(tgid, time) of processes in which a thread that was not the leader has executed a program."""
+        taken = syscall.take_all(self._map("replaced_leaders"), 4, 8)
+        return [
+            (int.from_bytes(key, sys.byteorder), int.from_bytes(value, sys.byteorder)) for key, value in taken
+        ]
+
     def take_births(self) -> list[Birth]:
         """Processes that are followed since the last look because a followed one forked them."""
         if not self.sizes.follow:
             return []
         taken = syscall.take_all(self._map("births"), 4, BIRTH.itemsize)
         return [
-            Birth(int.from_bytes(key, sys.byteorder), int(row["parent"]), int(row["start"]))
+            Birth(
+                int.from_bytes(key, sys.byteorder),
+                int(row["parent"]),
+                int(row["start"]),
+                int(row["root_tgid"]),
+            )
             for key, value in taken
             for row in np.frombuffer(value, BIRTH)
         ]

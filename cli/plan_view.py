@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from .printable import printable
 
 if TYPE_CHECKING:
+    from ..record.following import Following
     from ..record.plan import Plan, PlannedFunction, PlannedModule
 
 _HOW = {
@@ -22,7 +23,7 @@ _HOW = {
 MOST_LISTED = 40
 
 
-def render_plan(plan: Plan, file: TextIO) -> None:
+def render_plan(plan: Plan, file: TextIO, following: Following | None = None) -> None:
     """Write what would be probed, what would not, and why, to `file`."""
     count = len(plan.functions)
     file.write(f"Target     {printable(_target(plan))}\n")
@@ -32,7 +33,12 @@ def render_plan(plan: Plan, file: TextIO) -> None:
     # Where in a function the obstacle stands is too much here.
     ways = Counter((f.exit, re.sub(r" at \+0x[0-9a-f]+", "", f.exit_reason)) for f in plan.functions)
     for strategy, number in ways.most_common():
-        file.write(f"Probes     {_HOW[strategy[0]]} for {_count(number, 'function')}: {printable(strategy[1])}\n")
+        file.write(
+            f"Probes     {_HOW[strategy[0]]} for {_count(number, 'function')}: {printable(strategy[1])}\n"
+        )
+    if following and not plan.target.everything:
+        what = "recorded too" if following.follow else "not recorded"
+        file.write(f"Children   {what}: {printable(following.reason)}\n")
     for module in plan.modules:
         _module(plan, module, file)
     if plan.skipped:

@@ -73,7 +73,7 @@ def record(
     ] = None,
     all_processes: Annotated[
         bool,
-        typer.Option("--all-processes", help="Record whatever process runs the functions (entries only)."),
+        typer.Option("--all-processes", help="Record whatever process runs the functions."),
     ] = False,
     duration: Annotated[
         str | None,
@@ -110,6 +110,14 @@ def record(
         Attach,
         typer.Option("--attach", help="How probes are attached; auto takes the best that the kernel has."),
     ] = Attach.AUTO,
+    follow: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow/--no-follow",
+            help="Record forked children too. By itself on while no other process maps what is traced; "
+            "elsewhere each of their calls would cost a trap.",
+        ),
+    ] = None,
     exit_: Annotated[
         Exit,
         typer.Option(
@@ -153,9 +161,13 @@ def record(
         target = Target.for_everything()
     plan = make_plan(target, function or [], exclude or [], exit_policy=exit_.value)
     if dry_run:
+        from ..bpf.features import Strategy
+        from ..record.following import decide
         from .plan_view import render_plan
 
-        render_plan(plan, sys.stdout)
+        # What the kernel can do is not tried out here, which would need privilege.
+        strategy = Strategy.SESSION if attach is Attach.AUTO else Strategy(attach.value)
+        render_plan(plan, sys.stdout, decide(plan, strategy, follow))
         return
 
     # What follows imports bcc and PyArrow, which a dry run does without.
@@ -172,9 +184,10 @@ def record(
         arguments=args,
         ring_bytes=ring_bytes,
         layout=layout.value,
+        follow=follow,
         strategy=None if attach is Attach.AUTO else Strategy(attach.value),
     )
-    screen = _Screen(quiet)
+    screen = _Screen(quiet, waits=not command)
     screen.announce(plan)
     with Recorder(plan, options, screen.progress) as recorder:
         result = recorder.run()
@@ -187,8 +200,9 @@ class _Screen:
 
     _EVERY_SECONDS = 0.25
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool, waits: bool) -> None:
         self._quiet = quiet
+        self._waits = waits and not quiet
         self._live = not quiet and sys.stderr.isatty()
         self._shown = 0.0
         self._last: Progress | None = None
@@ -200,6 +214,10 @@ class _Screen:
 
     def progress(self, progress: Progress) -> None:
         now = time.monotonic()
+        if self._waits:
+            # The probes are in: who wants to can start what calls the functions.
+            self._say("recording, Ctrl-C ends it")
+            self._waits = False
         if not self._live or now - self._shown < self._EVERY_SECONDS:
             return
         from .quantities import show_bytes

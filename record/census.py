@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..bpf.program import EndedThread
+from ..bpf.program import Birth, EndedThread
 from ..schemas.metadata import ProcessInfo, ThreadInfo
 
 _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -22,18 +22,35 @@ class Census:
     """
 
     def __init__(self) -> None:
-        self._processes: dict[int, ProcessInfo] = {}
+        self._rows: list[ProcessInfo] = []
+        self._processes: dict[int, ProcessInfo] = {}  # the latest of each tgid
         self._threads: dict[int, ThreadInfo] = {}
         self._ended: dict[int, EndedThread] = {}  # by pid
-        self._last_ends: dict[int, int] = {}  # by tgid
         # The encoder meets threads while the recorder looks after them.
         self._lock = threading.Lock()
 
     def add_process(self, tgid: int) -> None:
         """Note a process; its command is what it shows now."""
         with self._lock:
-            if tgid not in self._processes:
-                self._processes[tgid] = _process(tgid)
+            self._add_process(tgid)
+
+    def add_child(self, birth: Birth) -> None:
+        """Note a process that a followed one has forked."""
+        with self._lock:
+            known = self._processes.get(birth.tgid)
+            if known and known["end_ns"] is not None and (known["start_ns"] or 0) < birth.start_ns:
+                # Another process of that id, which has ended since.
+                del self._processes[birth.tgid]
+            process = self._add_process(birth.tgid)
+            process["parent_tgid"] = birth.parent
+            process["start_ns"] = birth.start_ns
+            process["root_tgid"] = birth.root_tgid if birth.root_tgid != birth.tgid else None
+
+    def _add_process(self, tgid: int) -> ProcessInfo:
+        if tgid not in self._processes:
+            self._processes[tgid] = _process(tgid)
+            self._rows.append(self._processes[tgid])
+        return self._processes[tgid]
 
     def add_thread(self, tgid: int, pid: int) -> None:
         """Note a thread that sent an event, and its process."""
@@ -47,12 +64,13 @@ class Census:
                     "end_ns": None,
                 }
 
-    def refresh(self, ended: Iterable[EndedThread]) -> None:
-        """Take in which threads have ended, and look at all that have not."""
+    def refresh(self, ended: Iterable[EndedThread]) -> list[int]:
+        """Take in which threads have ended, and look at all that have not; which processes have."""
+        over = []
         with self._lock:
+            last_ends: dict[int, EndedThread] = {}
             for end in ended:
-                self._ended[end.pid] = end
-                self._last_ends[end.tgid] = end.end_ns
+                self._ended[end.pid] = last_ends[end.tgid] = end
             for thread in self._threads.values():
                 last = self._ended.get(thread["pid"])
                 if last is not None and last.tgid == thread["tgid"]:
@@ -60,16 +78,29 @@ class Census:
                 elif thread["end_ns"] is None:
                     thread["name"] = _thread_name(thread["tgid"], thread["pid"]) or thread["name"]
             for tgid, process in self._processes.items():
-                if process["end_ns"] is None and not _runs(Path(f"/proc/{tgid}")):
-                    process["end_ns"] = self._last_ends.get(tgid, time.monotonic_ns())
+                if process["end_ns"] is not None:
+                    continue
+                directory = Path(f"/proc/{tgid}")
+                if _runs(directory):
+                    # It may have executed another program since.
+                    process["command"] = _command(directory) or process["command"]
+                    process["executable"] = _link(directory / "exe") or process["executable"]
+                    continue
+                over.append(tgid)
+                end_of_it = last_ends.get(tgid) or self._ended.get(tgid)
+                process["end_ns"] = end_of_it.end_ns if end_of_it else time.monotonic_ns()
+                if not process["command"] and end_of_it:
+                    process["command"] = [end_of_it.name]
+        return over
 
     def set_root_tgid(self, tgid: int, root_tgid: int | None) -> None:
         """Note the process's id in the root pid namespace where it is another one."""
-        if root_tgid not in (None, tgid):
-            self._processes[tgid]["root_tgid"] = root_tgid
+        with self._lock:
+            if root_tgid not in (None, tgid):
+                self._processes[tgid]["root_tgid"] = root_tgid
 
     def processes(self) -> list[ProcessInfo]:
-        return list(self._processes.values())
+        return list(self._rows)
 
     def threads(self) -> list[ThreadInfo]:
         return list(self._threads.values())
@@ -80,6 +111,7 @@ def _process(tgid: int) -> ProcessInfo:
     return {
         "tgid": tgid,
         "root_tgid": None,
+        "parent_tgid": None,
         "start_ns": _start_ns(directory),
         "command": _command(directory),
         "executable": _link(directory / "exe"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ def build_metadata(
     census: Census,
     counts: Counts,
     windows: list[LossWindow],
+    notices: Sequence[str],
 ) -> TraceMetadata:
     """The metadata of a finished recording."""
     system = os.uname()
@@ -65,7 +67,7 @@ def build_metadata(
         "threads": census.threads(),
         "functions": function_table(plan),
         "skipped": list(plan.skipped),
-        "notices": list(plan.notices),
+        "notices": list(notices),
         "counts": counts,
         "loss_windows": windows,
     }

@@ -281,7 +281,7 @@ def no_match(pattern: Pattern, modules: Sequence[Module]) -> TargetError:
     if not any(module.everything for module in modules):
         return TargetError(
             f"{where} has no function symbols",
-            "Trace a library that it uses (-f 'libc:open*'), install its debug symbols, or take another build.",
+            "Trace a library that it uses (-f 'libc:open*'), or install its debug symbols.",
         )
     near = closest(pattern, [f for module in modules for f in module.everything])
     hint = f"Near names: {', '.join(near)}" if near else _LIST

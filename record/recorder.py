@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,11 @@ from .census import Census
 from .columns import Columns
 from .drain import Drain
 from .encoder import Encoder
+from .following import MOST_PROCESSES, decide
 from .launch import HeldCommand
 from .metadata import build_metadata, clock_snapshot
 from .namespaces import pid_namespace, sees
-from .plan import Plan, PlannedFunction, PlannedModule
+from .plan import Plan, PlannedFunction
 from .so_far import SoFar, add_unsaved
 from .writer import TraceWriter
 
@@ -51,6 +52,7 @@ class Options:
     ring_bytes: int | None = None
     layout: str = "lean"
     strategy: Strategy | None = None
+    follow: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Recorder:
         self._census = Census()
         self._undo = ExitStack()
         self._command: HeldCommand | None = None
+        self._notices = list(plan.notices)
         self._tgids: tuple[int, ...] = plan.target.pids
         self._interrupts = 0
 
@@ -103,6 +106,7 @@ class Recorder:
                     "Record from the host, or from inside that container.",
                 )
         self._strategy = choose(self._options.strategy)
+        self._following = decide(self._plan, self._strategy, self._options.follow)
         writer = TraceWriter(self._options.output, force=self._options.force, sync=self._options.sync)
         # Until something was recorded, an error leaves no file behind.
         undo_file = self._undo.enter_context(ExitStack())
@@ -111,12 +115,13 @@ class Recorder:
         self._programs = self._undo.enter_context(
             Programs(
                 Sizes(
-                    processes=max(3, len(self._tgids)),
+                    processes=MOST_PROCESSES if self._following.follow else max(3, len(self._tgids)),
                     functions=max(1024, len(functions)),
                     ring_bytes=ring_bytes,
                     arguments=self._options.arguments,
                     layout=self._options.layout,
                     all_processes=self._plan.target.everything,
+                    follow=self._following.follow,
                     pid_namespace=namespace,
                 )
             )
@@ -152,6 +157,7 @@ class Recorder:
             census=self._census,
             counts={"produced": 0, "recorded": 0, "lost": {"buffer": 0}, "after_limit": 0},
             windows=[],
+            notices=self._notices,
         )
         # What is long in the metadata is written before there is a probe that could fire meanwhile.
         writer.begin(SoFar(at_start, self._census, drain, encoder))
@@ -163,18 +169,17 @@ class Recorder:
         for link in self._programs.watch_tasks():
             self._undo.callback(os.close, link)
         links = self._undo.enter_context(Links(self._programs, self._strategy))
-        for module in self._plan.modules:
-            self._attach(links, module)
+        self._attach(links, self._tgids)
         if self._command:
             self._command.release()
-        reason = self._watch(started, drain, encoder, writer)
+        reason = self._watch(started, drain, encoder, writer, links)
         links.close()
         drain.finish()
         encoder.join()
         ended = clock_snapshot()
-        self._census.refresh(self._programs.take_ended_threads())
-        for tgid in self._tgids:
-            self._census.set_root_tgid(tgid, self._programs.root_tgid(tgid))
+        self._look_around(links)
+        if drain.unfollowed:
+            self._notices.append(f"{drain.unfollowed:,} child processes are missing: too many at once")
         undo_file.pop_all()
         return self._finish(reason, started, ended, drain, encoder, writer, ring_bytes)
 
@@ -192,17 +197,44 @@ class Recorder:
         self._undo.callback(self._command.discard)
         self._tgids = (self._command.pid,)
 
-    def _attach(self, links: Links, module: PlannedModule) -> None:
-        probes = [_probe(function) for function in module.functions]
-        if self._plan.target.everything or (self._strategy is Strategy.SESSION and not module.shared):
-            # The program filters. Nobody else maps the module, so nobody else pays for it, and a
-            # forked child, which keeps the breakpoints, has its return addresses left alone.
-            links.attach(module.attach_path, probes, None)
-            return
-        for tgid in module.pids or self._tgids:
-            links.attach(module.attach_path, probes, tgid)
+    def _attach(self, links: Links, tgids: Iterable[int]) -> None:
+        """Link every module, with a filter for each of `tgids` that maps it unless the program filters."""
+        for module in self._plan.modules:
+            probes = [_probe(function) for function in module.functions]
+            if self._following.filter_in_program:
+                links.attach(module.attach_path, probes, None)
+                continue
+            for tgid in tgids:
+                if tgid in (module.pids or self._tgids):
+                    links.attach(module.attach_path, probes, tgid)
 
-    def _watch(self, started: ClockSnapshot, drain: Drain, encoder: Encoder, writer: TraceWriter) -> str:
+    def _link_again(self, links: Links) -> None:
+        """Processes whose leader was replaced in an exec have lost their links."""
+        for tgid, when in self._programs.take_replaced_leaders():
+            if self._following.filter_in_program:
+                continue
+            # The old ones have no breakpoints in the new program, but would run at those of the new links.
+            links.detach(tgid)
+            self._attach(links, [tgid])
+            gap = (time.monotonic_ns() - when) / 1e6
+            self._notices.append(
+                f"process {tgid} executed a program from a thread that was not its first: "
+                f"{gap:.0f} ms of calls after that are missing"
+            )
+
+    def _look_around(self, links: Links) -> None:
+        """Take in which processes and threads have come and gone."""
+        self._link_again(links)
+        for birth in self._programs.take_births():
+            self._census.add_child(birth)
+        for tgid in self._tgids:
+            self._census.set_root_tgid(tgid, self._programs.root_tgid(tgid))
+        for tgid in self._census.refresh(self._programs.take_ended_threads()):
+            self._programs.forget(tgid)
+
+    def _watch(
+        self, started: ClockSnapshot, drain: Drain, encoder: Encoder, writer: TraceWriter, links: Links
+    ) -> str:
         """Wait for a reason to stop; returns it, as the metadata names it."""
         begin = started["monotonic_ns"]
         deadline = None if self._options.duration_ns is None else begin + self._options.duration_ns
@@ -227,8 +259,9 @@ class Recorder:
                 return "max-size"
             if deadline is not None and time.monotonic_ns() >= deadline:
                 return "duration"
+            self._link_again(links)
             if time.monotonic() >= census_due:
-                self._census.refresh(self._programs.take_ended_threads())
+                self._look_around(links)
                 census_due = time.monotonic() + _CENSUS_SECONDS
             self._show(
                 Progress((time.monotonic_ns() - begin) / 1e9, drain.taken, drain.lost, writer.bytes_written())
@@ -283,6 +316,7 @@ class Recorder:
             census=self._census,
             counts=counts,
             windows=windows,
+            notices=self._notices,
         )
         if failure is None:
             try:

@@ -18,12 +18,10 @@ def assertions(struct: str, dtype: np.dtype, shift: int = 0) -> str:
     for name, (field, offset, *_) in dtype.fields.items():
         if name.startswith("_"):
             continue
-        lines.append(
-            f'_Static_assert(__builtin_offsetof(struct {struct}, {name}) == {offset + shift}, "{name}");'
-        )
-        lines.append(
-            f'_Static_assert(sizeof(((struct {struct} *)0)->{name}) == {field.itemsize + shift}, "{name} size");'
-        )
+        where = f"__builtin_offsetof(struct {struct}, {name})"
+        size = f"sizeof(((struct {struct} *)0)->{name})"
+        lines.append(f'_Static_assert({where} == {offset + shift}, "{name}");')
+        lines.append(f'_Static_assert({size} == {field.itemsize + shift}, "{name} size");')
     return "\n".join(lines)
 
 
