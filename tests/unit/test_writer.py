@@ -233,6 +233,19 @@ def test_the_descriptors_are_not_for_others(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_sync_waits_for_the_disk_at_each_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fdatasync", lambda fd: synced.append(os.fstat(fd).st_size))
+    with recording(tmp_path / "t.parquet", SIZES, sync=True) as writer:
+        assert len(synced) == 1 + len(SIZES)
+        assert synced[-1] == writer.bytes_written()
+        writer.finish(about(TOTAL))
+    assert synced[-1] == writer.path.stat().st_size
+    with recording(tmp_path / "u.parquet", SIZES) as writer:
+        writer.finish(about(TOTAL))
+    assert len(synced) == 1 + len(SIZES) + 2
+
+
 def test_arrow_is_checked_in_no_time() -> None:
     chain.check_arrow()
     times = []
