@@ -177,7 +177,7 @@ class Recorder:
         drain.finish()
         encoder.join()
         ended = clock_snapshot()
-        self._look_around(links)
+        self._look_around()
         if drain.unfollowed:
             self._notices.append(f"{drain.unfollowed:,} child processes are missing: too many at once")
         undo_file.pop_all()
@@ -222,9 +222,8 @@ class Recorder:
                 f"{gap:.0f} ms of calls after that are missing"
             )
 
-    def _look_around(self, links: Links) -> None:
+    def _look_around(self) -> None:
         """Take in which processes and threads have come and gone."""
-        self._link_again(links)
         for birth in self._programs.take_births():
             self._census.add_child(birth)
         for tgid in self._tgids:
@@ -261,7 +260,7 @@ class Recorder:
                 return "duration"
             self._link_again(links)
             if time.monotonic() >= census_due:
-                self._look_around(links)
+                self._look_around()
                 census_due = time.monotonic() + _CENSUS_SECONDS
             self._show(
                 Progress((time.monotonic_ns() - begin) / 1e9, drain.taken, drain.lost, writer.bytes_written())
