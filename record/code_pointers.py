@@ -132,8 +132,8 @@ class References:
 
 def jumps_into(
     elf: ElfFile, ranges: Sequence[tuple[int, int]], entries: Sequence[int]
-) -> list[tuple[int, int, int, bool]]:
-    """What may be a call or jump into one of `ranges`: (range by index, target, last byte, whether short).
+) -> list[tuple[int, int, int]]:
+    """What may be a call or jump into one of `ranges`: (range by index, target, last byte).
 
     The ranges are disjoint and sorted. What leads to `entries`, or comes from the same range, is left
     out. Empty for files whose code is too large to look.
@@ -145,24 +145,20 @@ def jumps_into(
         return []
     found = []
     for segment in code:
-        for phase, (target, place) in enumerate(_candidates(elf, segment, only_transfers=True)):
+        for target, place in _candidates(elf, segment, only_transfers=True):
             owner = np.searchsorted(starts, target, side="right") - 1
             inside = (owner >= 0) & (target >= starts[owner]) & (target < ends[owner])
             inside[inside] = ~np.isin(target[inside], np.array(entries))
             inside &= (place < starts[owner]) | (place >= ends[owner])
             rows = owner[inside], target[inside], place[inside]
-            short = [phase == 4] * int(inside.sum())
-            found += list(zip(*(row.tolist() for row in rows), short, strict=True))
+            found += list(zip(*(row.tolist() for row in rows), strict=True))
     return found
 
 
 def _candidates(
     elf: ElfFile, segment: Segment, *, only_transfers: bool = False
 ) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """(what, from where) for all bytes of a segment, as if each were the end of a reference.
-
-    The short ones come last.
-    """
+    """(what, from where) for all bytes of a segment, as if each were the end of a reference."""
     content = elf.array_at(segment.offset, segment.filesz)
     if len(content) < 8:
         return []

@@ -88,18 +88,17 @@ def _shared(walks: Sequence[_Walk], around: Surroundings) -> Iterator[tuple[int,
             continue
         spans.append((start, end))
         owners.append(i)
-    for index, target, place, is_short in sorted(jumps_into(around.elf, spans, entries), key=itemgetter(2)):
+    for index, target, place in sorted(jumps_into(around.elf, spans, entries), key=itemgetter(2)):
         walk = walks[owners[index]]
         if any(start <= place < end for start, end in walk.spans):
             continue
         source = bisect_right(spans, (place, HIGHEST)) - 1
         if source >= 0 and place < spans[source][1]:
-            real: bool | None = place in walks[owners[source]].ends
+            real = place in walks[owners[source]].ends
         else:
             real = around.refers(place, target)
-        # Where nothing is known to be code, two bytes that look like a jump say nothing.
-        if real or (real is None and not is_short):
-            yield owners[index], f"other code leads to +{target - walk.function.address:#x} of it"
+        if real:
+            yield owners[index], f"other code leads to {walk.where(target)} of it"
 
 
 def _through_offset_table(jump: Transfer) -> bool:
@@ -232,7 +231,7 @@ class _Walk:
         if places is None or len(places) > _MOST_PARTS:
             return None if places is None else False
         others = [p for p in places if not self.part_at(p) and not piece.start <= p < piece.end]
-        if any(self.around.refers(place, piece.start) is not False for place in others):
+        if any(self.around.refers(place, piece.start) for place in others):
             return False
         return not self.around.pointers.inside(piece.start, piece.start + 1)
 
@@ -364,8 +363,11 @@ class _Walk:
     def name(self, transfer: Transfer) -> str:
         """How a reason calls an instruction."""
         kinds = {"ret": "the return", "indirect": "an indirect jump", "call": "a call"}
-        where = transfer.address - self.function.address
-        return f"{kinds.get(transfer.kind, 'a jump')} at {'-' if where < 0 else '+'}{abs(where):#x}"
+        return f"{kinds.get(transfer.kind, 'a jump')} at {self.where(transfer.address)}"
+
+    def where(self, address: int) -> str:
+        distance = address - self.function.address
+        return f"{'-' if distance < 0 else '+'}{abs(distance):#x}"
 
     def site(self, transfer: Transfer) -> ExitSite:
         offset = self.around.offset(transfer.address)

@@ -24,6 +24,11 @@ _PART: Final = re.compile(r"(.+?)\.(?:cold(?:\.\d+)?|__part\.\d+|eh)$")
 #: [endbr64] [bnd] jmp *…(%rip)
 _PLT_STUB: Final = re.compile(rb"(?:\xf3\x0f\x1e\xfa)?\xf2?\xff\x25", re.DOTALL)
 
+#: call, jmp, jcc, lea
+_REFERENCE: Final = re.compile(
+    rb".[\xe8\xe9]|\x0f[\x80-\x8f]|\x8d[\x05\x0d\x15\x1d\x25\x2d\x35\x3d]", re.DOTALL
+)
+
 TOO_LARGE = "it is too large for exit analysis"
 NOT_IN_FILE = "its size reaches past the end of its code"
 TOO_MUCH = "the file's symbols overlap beyond reason"
@@ -80,14 +85,17 @@ class Surroundings:
                 return offset if offset < self.elf.size else None
         return None
 
-    def refers(self, place: int, address: int) -> bool | None:
-        """Whether what ends at `place`, and looks like a reference to `address`, is one.
-
-        None where no code is known to be.
-        """
+    def refers(self, place: int, address: int) -> bool:
+        """Whether what ends at `place`, and looks like a reference to `address`, is one."""
         span = self.span(place)
         if span is None:
-            return None
+            # Where no code is known to be, two bytes that look like a jump say nothing.
+            offset = self.offset(place - 5)
+            if offset is None or offset + 6 > self.elf.size:
+                return False
+            raw = self.elf.bytes_at(offset, 6)
+            distance = int.from_bytes(raw[2:], "little", signed=True)
+            return distance + place + 1 == address and _REFERENCE.match(raw) is not None
         if span != self._seen:
             try:
                 self._code, self._seen = self.decode(span[0], span[1] - span[0]), span
