@@ -129,10 +129,18 @@ class _Walk:
             return ExitSites((), unclear.reason)
         finally:
             parts, self.parts = self.parts, []  # They are large.
-        self.spans = [(part.start, part.end) for part in parts]
+        self.spans = [(part.start, part.end) for part in parts if self.ends_in(part)]
         places = [t.address + t.size - 1 for part in parts for t in part.transfers if t.target is not None]
         self.ends = frozenset(places)
         return ExitSites(tuple(sites), None)
+
+    def ends_in(self, part: Code) -> bool:
+        """Whether a run through `part` may end with an exit; what calls abort may be shared by many."""
+        return any(
+            t.kind == "ret"
+            or (t.kind in ("jump", "branch", "indirect") and not part.start <= (t.target or 0) < part.end)
+            for t in part.transfers
+        )
 
     def sites(self) -> list[ExitSite]:
         function = self.function

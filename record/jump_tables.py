@@ -16,7 +16,7 @@ import numpy as np
 
 from .code_pointers import CodePointers
 from .elf import ElfFile
-from .registers import FAMILIES, Memory, Registers, UnknownError, memory
+from .registers import FAMILIES, Definition, Memory, Registers, UnknownError, memory
 
 _MOST_DEPTH: Final = 8
 _MOST_ENTRIES: Final = 4096
@@ -126,15 +126,21 @@ class JumpTables:
 
     def entry_load(self, at: int, register: str) -> tuple[int, Memory]:
         """The instruction that reads a 32-bit distance into `register`, and from where."""
-        (definition,) = self.registers.definitions(at, register)
+        definition = self.only_definition(at, register)
         if definition and definition[2] == "cdqe":
-            (definition,) = self.registers.definitions(definition[0], register)
+            definition = self.only_definition(definition[0], register)
         if definition is None or definition[2] not in ("movsxd", "mov"):
             raise UnknownError
         place = memory(definition[3].partition(", ")[2])
         if place is None or place.size != "dword":
             raise UnknownError
         return definition[0], place
+
+    def only_definition(self, at: int, register: str) -> Definition:
+        found = self.registers.definitions(at, register)
+        if len(found) != 1:
+            raise UnknownError
+        return found[0]
 
     def table(self, at: int, place: Memory) -> int:
         """The address of the table that `place` is an entry of."""
