@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import redirect_stdout
 from functools import lru_cache
+from io import StringIO
 from typing import Final
 
 #: Longer names are templates that nobody reads, and back-references in them can double many times.
@@ -32,7 +34,9 @@ def demangle(symbol: str) -> str:
         if is_rust(symbol):
             import rust_demangler
 
-            return _RUST_HASH.sub("", str(rust_demangler.demangle(symbol)))
+            # It prints what it has of a name that it does not understand; stdout is the command's.
+            with redirect_stdout(StringIO()):
+                return _RUST_HASH.sub("", str(rust_demangler.demangle(symbol)))
         import cpp_demangle
 
         return str(cpp_demangle.demangle(symbol))

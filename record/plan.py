@@ -21,6 +21,7 @@ from .functions import Function
 from .hazards import FileHazards, HazardScan
 from .libraries import is_named, resolve
 from .modules import Place, programs
+from .probeable import LONGEST, is_probeable
 from .selection import Module, open_module
 from .spec import Pattern, Spec, closest, parse_spec
 from .target import Target
@@ -250,7 +251,10 @@ def _exits(
         return
     for found in find_exit_sites(module.elf, functions, module.table):
         if found.reason is None:
-            yield strategy, reason, found.sites
+            if all(is_probeable(module.elf.bytes_at(site.offset, LONGEST)) for site in found.sites):
+                yield strategy, reason, found.sites
+            else:
+                yield "none", "the kernel puts no probe on an instruction by which it is left", ()
         else:
             yield "none", f"its exits cannot all be found: {found.reason}", ()
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from ..bpf.arch import X86_64
 from .elf import HOST_MACHINE, Bytes, ElfFile
 from .functions import Function
+from .probeable import LONGEST, is_probeable
 
 _ENDBR64: Final = bytes.fromhex("f30f1efa")
 _NOP5: Final = bytes.fromhex("0f1f440000")
@@ -36,6 +37,7 @@ UNKNOWN_SIZE: Final = 4096
 _MOST_DISASSEMBLED: Final = 256 << 10
 
 LOOP = "its first instruction is the head of a loop, where every turn would count as a call"
+REFUSED = "the kernel puts no probe on its first instruction"
 OVERLAP = "the file's symbols overlap beyond reason"
 
 
@@ -84,7 +86,14 @@ def _batch(elf: ElfFile, functions: Sequence[Function]) -> list[Site]:
     sites = [Site(skip) for skip in skips.tolist()]
     for i in np.flatnonzero(looping).tolist():
         sites[i] = _confirm(parts[2 * i], int(skips[i]))
-    return sites
+    # Where the instruction behind those that do nothing takes no probe, an endbr64 does.
+    return [_accepted(part, site) for part, site in zip(parts[::2], sites, strict=True)]
+
+
+def _accepted(code: bytes, site: Site) -> Site:
+    if site.reason is not None or is_probeable(code[site.skip : site.skip + LONGEST]):
+        return site
+    return Site(0) if code.startswith(_ENDBR64) else Site(0, REFUSED)
 
 
 def _skips(

@@ -68,6 +68,17 @@ def test_any_name_is_taken(rest):
         assert all_names(prefix + rest)[0] == prefix + rest
 
 
+def test_nothing_is_printed(capsys):
+    symbol = (
+        "_RINvNtCsgEmfK2I1SDS_4core3ptr13drop_in_placeINtNtCslNYArtu3iFV_5alloc5boxed3BoxDG0_INtNtN"
+        "tB4_3ops8function2FnTRL1_INtNtCsjrHSEGnQ3l9_3std5panic13PanicHookInfoL0_EEEp6OutputuNtNtB4"
+        "_6marker4SyncNtB2N_4SendEL_EEB1T_"
+    )
+    demangle.cache_clear()
+    all_names(symbol)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_cpp_names_equal_those_of_binutils(build_text):
     code = """
     #include <string>
