@@ -254,7 +254,7 @@ def _exits(
             if all(is_probeable(module.elf.bytes_at(site.offset, LONGEST)) for site in found.sites):
                 yield strategy, reason, found.sites
             else:
-                yield "none", "the kernel puts no probe on an instruction by which it is left", ()
+                yield "none", "an instruction by which it is left can carry no probe", ()
         else:
             yield "none", f"its exits cannot all be found: {found.reason}", ()
 

@@ -37,7 +37,7 @@ UNKNOWN_SIZE: Final = 4096
 _MOST_DISASSEMBLED: Final = 256 << 10
 
 LOOP = "its first instruction is the head of a loop, where every turn would count as a call"
-REFUSED = "the kernel puts no probe on its first instruction"
+REFUSED = "its first instruction can carry no probe"
 OVERLAP = "the file's symbols overlap beyond reason"
 
 

@@ -70,7 +70,11 @@ def sites_of(path: Path) -> dict[str, Site]:
         ("vmovd %esi,%xmm0\nret", Site(0, REFUSED)),
         ("endbr64\nvmovd %esi,%xmm0\nret", Site(0)),
         (f"{NOP5}\nint $3\nret", Site(0, REFUSED)),
-        ("vzeroupper\nret", Site(0)),
+        # What the kernel would take for jumps: vzeroupper has the opcode of `ja`.
+        ("vzeroupper\nret", Site(0, REFUSED)),
+        ("vpbroadcastb %esi,%ymm16\nret", Site(0, REFUSED)),
+        ("xchg %r8,%rax\nret", Site(0, REFUSED)),
+        ("pause\nret", Site(0)),
         # Data that cannot be decoded: in doubt a jump is one.
         ("endbr64\nret\n.byte 0x06,0x06\n.byte 0xeb,0xfa\n", Site(0, LOOP)),
     ],
