@@ -7,7 +7,8 @@ first write on gives the true, absolute position. `check_arrow` makes sure that 
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
+import errno
 import os
 import zlib
 
@@ -17,6 +18,27 @@ import pyarrow.parquet as pq
 from ..errors import OutputError
 from ..schemas import EVENTS, METADATA_KEY
 from ..schemas.chain import COMMIT_KEY, SEAL, SEAL_MAGIC
+
+
+class Sink:
+    """The file behind `descriptor`, opened once more: `file` for Arrow to append to, at position 0."""
+
+    def __init__(self, descriptor: int) -> None:
+        before = _descriptors(descriptor)
+        # By its descriptor: under its name there may be another file by now, or none.
+        self.file = pa.OSFile(f"/proc/self/fd/{descriptor}", "ab")
+        # `OSFile.fileno` raises in many versions of PyArrow.
+        (self.descriptor,) = _descriptors(descriptor) - before
+        # Arrow leaves it open for programs that are started, and a recorded command gets all that is.
+        os.set_inheritable(self.descriptor, False)
+        self.rewind()
+
+    def close(self) -> None:
+        self.file.close()
+
+    def rewind(self) -> None:
+        """The next Parquet file begins."""
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
 
 
 class Chain:
@@ -30,7 +52,7 @@ class Chain:
         self.rows = 0
         self._descriptor = descriptor
         self._sync = sync
-        self._sink = _open_sink(descriptor)
+        self._sink = Sink(descriptor)
         self._row_groups: pq.FileMetaData | None = None
 
     def commit(self, table: pa.Table | None, note: bytes) -> None:
@@ -40,7 +62,7 @@ class Chain:
             rows = 0 if table is None else table.num_rows
             end = os.fstat(self._descriptor).st_size
             content = os.pread(self._descriptor, end - self.size, self.size)
-            os.write(self._sink.fileno(), seal(self.size, rows, content))
+            _write_all(self._sink.descriptor, seal(self.size, rows, content))
             if self._sync:
                 os.fdatasync(self._descriptor)
         except OSError:
@@ -56,7 +78,7 @@ class Chain:
     def finish(self, metadata: bytes) -> None:
         """Append the footer of the whole file."""
         try:
-            append_footer(self._descriptor, self._row_groups, metadata)
+            append_footer(self._sink, self._row_groups, metadata)
             if self._sync:
                 os.fdatasync(self._descriptor)
         except OSError:
@@ -68,10 +90,10 @@ class Chain:
         self._sink.close()
 
     def _append(self, table: pa.Table | None, note: bytes) -> pq.FileMetaData:
-        os.lseek(self._sink.fileno(), 0, os.SEEK_SET)
+        self._sink.rewind()
         # Readers take the Arrow schema from the footer of the whole file; 3 kB more in each commit
         # would be most of a quiet recording.
-        writer = _parquet_writer(self._sink, store_schema=False)
+        writer = _parquet_writer(self._sink.file, store_schema=False)
         try:
             if table is not None:
                 writer.write_table(table, row_group_size=max(1, table.num_rows))
@@ -84,7 +106,7 @@ class Chain:
             writer.writer = None
 
 
-def append_footer(descriptor: int, row_groups: pq.FileMetaData | None, metadata: bytes) -> None:
+def append_footer(sink: Sink, row_groups: pq.FileMetaData | None, metadata: bytes) -> None:
     """Append a footer that names `row_groups` and holds `metadata`. Raises `OSError`."""
     writer = _parquet_writer(pa.BufferOutputStream(), store_schema=True)
     writer.add_key_value_metadata({METADATA_KEY: metadata})
@@ -92,8 +114,8 @@ def append_footer(descriptor: int, row_groups: pq.FileMetaData | None, metadata:
     footer = writer.writer.metadata
     if row_groups is not None:
         footer.append_row_groups(row_groups)
-    with _open_sink(descriptor) as sink:
-        footer.write_metadata_file(sink)
+    sink.rewind()
+    footer.write_metadata_file(sink.file)
 
 
 def seal(start: int, rows: int, content: bytes) -> bytes:
@@ -123,24 +145,32 @@ def check_arrow() -> None:
         ) as file:
             found, about = file.read(use_threads=False), file.metadata.metadata.get(METADATA_KEY)
         works = found.equals(pa.concat_tables([table, table.slice(1)])) and about == b"check"
-    except (OSError, ValueError, AttributeError, TypeError, pa.ArrowException):
+    except (OSError, RuntimeError, ValueError, AttributeError, TypeError, pa.ArrowException):
         works = False
     finally:
         os.close(descriptor)
     if not works:
         raise OutputError(
             f"PyArrow {pa.__version__} does not append to files as funcsnoop needs it",
-            "Install the version that funcsnoop was tested with: pip install pyarrow==26.*",
+            "Install a version that it was tested with: pip install 'pyarrow>=21,<27'",
         )
 
 
-def _open_sink(descriptor: int) -> pa.OSFile:
-    # By its descriptor: under its name there may be another file by now, or none.
-    sink = pa.OSFile(f"/proc/self/fd/{descriptor}", "ab")
-    # Arrow does not close it in programs that are started, and a recorded command gets all that is open.
-    fcntl.fcntl(sink.fileno(), fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-    os.lseek(sink.fileno(), 0, os.SEEK_SET)
-    return sink
+def _write_all(descriptor: int, content: bytes) -> None:
+    # On a disk that fills up just here, a part is written, and that is no error.
+    if os.write(descriptor, content) < len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _descriptors(descriptor: int) -> set[int]:
+    """This process's descriptors of the same file."""
+    same = set()
+    wanted = os.fstat(descriptor)
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # that of the directory is closed by now
+            if os.path.samestat(os.fstat(int(name)), wanted):
+                same.add(int(name))
+    return same
 
 
 def _parquet_writer(sink: pa.NativeFile, *, store_schema: bool) -> pq.ParquetWriter:

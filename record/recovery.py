@@ -9,14 +9,14 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from ..errors import OutputError
 from ..schemas import TraceMetadata
-from .chain import append_footer
+from .chain import Sink, append_footer
 
 SUFFIX = ".partial"
 _CHUNK = 1 << 30
@@ -100,7 +100,8 @@ def finish_copy(
 def _finish(descriptor: int, end: int, row_groups: pq.FileMetaData, metadata: TraceMetadata) -> None:
     os.ftruncate(descriptor, end)
     try:
-        append_footer(descriptor, row_groups, json.dumps(metadata).encode())
+        with closing(Sink(descriptor)) as sink:
+            append_footer(sink, row_groups, json.dumps(metadata).encode())
         # It takes the place of the only copy.
         os.fsync(descriptor)
     except OSError:

@@ -70,25 +70,12 @@ class TraceWriter:
         return self._chain.size
 
     def finish(self, metadata: TraceMetadata) -> None:
-        """Write the footer and give the file its name."""
-        # First as a commit: if the footer fails, recovery finds how the recording really ended.
-        self._commit(None, metadata)
+        """Write the footer, give the file its name, and close it, also where that fails."""
         try:
+            # First as a commit: if the footer fails, recovery finds how the recording really ended.
+            self._commit(None, metadata)
             self._chain.finish(json.dumps(metadata).encode())
-        except OSError as error:
-            raise self._failed(error) from None
-        if not self._force and self.path.exists():
-            raise OutputError(
-                f"{self.path} was created by someone else in the meantime",
-                f"The recording is whole, in {self.partial}: rename it.",
-            )
-        try:
-            if self._in_place():
-                self.partial.replace(self.path)
-                if self._sync:
-                    self._sync_directory()
-            else:
-                rescue(self._descriptor, self.path)
+            self._take_name()
         except OSError as error:
             raise self._failed(error) from None
         finally:
@@ -114,6 +101,19 @@ class TraceWriter:
         if self.rows == 0 and self._in_place():
             self.partial.unlink(missing_ok=True)
         self.close()
+
+    def _take_name(self) -> None:
+        if not self._force and self.path.exists():
+            raise OutputError(
+                f"{self.path} was created by someone else in the meantime",
+                f"The recording is whole, in {self.partial}: rename it.",
+            )
+        if not self._in_place():
+            rescue(self._descriptor, self.path)
+            return
+        self.partial.replace(self.path)
+        if self._sync:
+            self._sync_directory()
 
     def _commit(self, table: pa.Table | None, metadata: TraceMetadata) -> None:
         try:

@@ -25,6 +25,7 @@ from funcsnoop.record.changes import Changes
 from funcsnoop.record.writer import TraceWriter
 from funcsnoop.schemas import EVENTS, METADATA_KEY
 from funcsnoop.schemas.chain import COMMIT_KEY
+from funcsnoop.schemas.chain import CHECKSUM_KEY, COMMIT_KEY
 
 from .partials import about, partial, recording, rows
 
@@ -55,8 +56,9 @@ def test_a_finished_file_is_plain_parquet(finished: Path) -> None:
     assert table.equals(expected())
     file = pq.read_metadata(finished)
     assert (file.num_rows, file.num_row_groups) == (TOTAL, len(SIZES))
-    # A reader is not told what commits said.
-    assert set(file.metadata) == {METADATA_KEY, b"ARROW:schema"}
+    # What commits said would be half of it.
+    assert {METADATA_KEY, CHECKSUM_KEY, b"ARROW:schema"} <= set(file.metadata)
+    assert COMMIT_KEY not in file.metadata
     assert json.loads(file.metadata[METADATA_KEY]) == about(TOTAL, ended=True)
     encodings = file.row_group(0).column(EVENTS.names.index("timestamp")).encodings
     assert "DELTA_BINARY_PACKED" in encodings
@@ -200,6 +202,24 @@ def no_room_after(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def test_a_seal_that_has_no_room(tmp_path: Path) -> None:
+    """The kernel writes as much of it as there is room for, and calls that a success."""
+    with recording(tmp_path / "a.parquet", SIZES) as writer:
+        before = writer.bytes_written()
+        writer.write(rows(TOTAL, 500))
+        commit = writer.bytes_written() - before
+    for missing in (1, 16, 31, 32):
+        with recording(tmp_path / f"b{missing}.parquet", SIZES) as writer:
+            size = writer.bytes_written()
+            with (
+                no_room_after(size + commit - missing),
+                pytest.raises(OutputError, match=r"No space|too large"),
+            ):
+                writer.write(rows(TOTAL, 500))
+            assert writer.rows == TOTAL
+            assert writer.bytes_written() == writer.partial.stat().st_size == size
+
+
 @pytest.mark.parametrize("room", [0, 1, 500, 5000, 20_000])
 def test_a_commit_that_fails_is_taken_back(tmp_path: Path, room: int) -> None:
     with recording(tmp_path / "t.parquet", SIZES) as writer:
@@ -260,25 +280,13 @@ def test_arrow_is_checked_in_no_time() -> None:
 def test_an_arrow_that_does_not_append_is_noticed(monkeypatch: pytest.MonkeyPatch, break_: str) -> None:
     if break_ == "position":
         # As if Arrow counted offsets from where it began.
-        original = chain._open_sink
-
-        class FromZero:
+        class FromZero(chain.Sink):
             def __init__(self, descriptor: int) -> None:
-                self._sink = original(descriptor)
+                super().__init__(descriptor)
+                self.file = pa.PythonFile(self.file, mode="w")
 
-            def __getattr__(self, name: str) -> object:
-                return getattr(self._sink, name)
-
-            def write(self, data: bytes) -> int:
-                return int(self._sink.write(data))
-
-        monkeypatch.setattr(chain, "_open_sink", FromZero)
+        monkeypatch.setattr(chain, "Sink", FromZero)
     else:
         monkeypatch.setattr(chain, "append_footer", lambda *_: None)
     with pytest.raises(OutputError, match="PyArrow"):
         chain.check_arrow()
-
-
-def test_commit_key_is_not_the_traces_key() -> None:
-    """Half the metadata must not pass for the whole."""
-    assert COMMIT_KEY != METADATA_KEY
