@@ -7,7 +7,7 @@ demo: install
 # The whole test suite; TESTS=tests/unit/test_x.py for a part of it.
 TESTS ?= tests
 test: .venv/.ready-test
-	.venv/bin/python -m pytest -q $(TESTS)
+	.venv/bin/python -m pytest -q -n 2 --dist loadgroup $(TESTS)
 
 # Leaves .venv/bin/funcsnoop.
 install: .venv/.ready-run

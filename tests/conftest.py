@@ -20,6 +20,13 @@ FUNCSNOOP = Path(sys.executable).with_name("funcsnoop")
 Build = Callable[..., Path]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that record run one after the other, beside those that only compute."""
+    for item in items:
+        if {"bpf", "faults", "interop"} & set(item.path.parts):
+            item.add_marker(pytest.mark.xdist_group("kernel"))
+
+
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """build("calls.c", "-O1", ...) compiles a program of tests/programs once; its path."""
