@@ -12,9 +12,9 @@ from pathlib import Path
 from ..errors import FuncsnoopError
 from .arch import host
 from .binding import load_bcc
-from .features import Strategy, check, require_privilege
+from .features import Strategy, check, missing_capabilities, require_privilege
 
-_CAPABILITIES = {"CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
+_CAPABILITIES = ("CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_PERFMON", "CAP_BPF")
 _LITTLE_MEMORY = 256 << 20
 
 
@@ -68,11 +68,7 @@ def _kernel() -> Finding:
 
 
 def _capabilities() -> Finding:
-    effective = 0
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
-            effective = int(line.split()[1], 16)
-    missing = [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
+    missing = missing_capabilities(_CAPABILITIES)
     if not missing:
         return Finding("privileges", True, "all capabilities that recording can use")
     if {"CAP_BPF", "CAP_PERFMON"} & set(missing) and "CAP_SYS_ADMIN" in missing:

@@ -10,12 +10,16 @@ import errno
 import os
 import struct
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from ..errors import KernelError, PrivilegeError
 from . import syscall
+
+#: Of linux/capability.h; those that recording can use.
+_CAPABILITIES = {"CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
 
 _UPROBE_PMU = Path("/sys/bus/event_source/devices/uprobe")
 
@@ -35,6 +39,7 @@ class Strategy(StrEnum):
 class Feature:
     works: bool
     detail: str  # how it was found to work, or why it does not
+    privilege: str = ""  # the capability for want of which it does not
 
 
 def check(strategy: Strategy) -> Feature:
@@ -58,15 +63,28 @@ def choose(wanted: Strategy | None) -> Strategy:
     require_privilege()
     if wanted is not None:
         feature = check(wanted)
+        if feature.privilege:
+            raise PrivilegeError(
+                f"--attach {wanted} needs {feature.privilege}, which this user does not have",
+                "Leave --attach out to use what this user can do, or run it as root.",
+            )
         if not feature.works:
             raise KernelError(
                 f"this kernel cannot attach with --attach {wanted}: {feature.detail}",
                 "Leave --attach out to use what it can do, or run `funcsnoop doctor`.",
             )
         return wanted
+    lacking = ""
     for strategy in Strategy:
-        if check(strategy).works:
+        feature = check(strategy)
+        if feature.works:
             return strategy
+        lacking = lacking or feature.privilege
+    if lacking:
+        raise PrivilegeError(
+            f"recording on this kernel needs {lacking} too, which this user does not have",
+            "Run it as root, for example with sudo.",
+        )
     raise KernelError(
         f"kernel {os.uname().release} is too old: it has no uprobes with attach cookies",
         "Record on kernel 5.15 or newer; `funcsnoop doctor` shows what is missing.",
@@ -85,10 +103,25 @@ def require_privilege() -> None:
                 f"the kernel refuses the simplest BPF program: {error.strerror}",
                 "Run `funcsnoop doctor` to see what this kernel can do.",
             ) from None
+        missing = missing_capabilities(("CAP_BPF", "CAP_PERFMON"))
+        if not missing:
+            raise PrivilegeError(
+                "the kernel loads no BPF programs, though this user has the capabilities",
+                "Look for kernel lockdown, and for a container that forbids bpf(2).",
+            ) from None
         raise PrivilegeError(
-            "recording needs CAP_BPF and CAP_PERFMON, which this user does not have",
+            f"recording needs {' and '.join(missing)}, which this user does not have",
             "Run it as root, for example with sudo.",
         ) from None
+
+
+def missing_capabilities(names: Iterable[str]) -> list[str]:
+    """Those of `names` that are not in effect for this process."""
+    effective = 0
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            effective = int(line.split()[1], 16)
+    return [name for name in names if not effective >> _CAPABILITIES[name] & 1]
 
 
 def uprobe_pmu() -> tuple[int, int]:
@@ -121,9 +154,15 @@ def _accepts_multi_link(attach_type: int) -> Feature:
 
 def _accepts_perf_link() -> Feature:
     try:
-        uprobe_pmu()
+        kind, _ = uprobe_pmu()
     except (OSError, ValueError) as error:
         return Feature(False, f"the kernel has no uprobe PMU ({error})")
+    # Nothing that can be probed: who may not probe at all does not get to hear it.
+    try:
+        os.close(syscall.open_uprobe_event(kind, "/", 0))
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            return Feature(False, "perf events for uprobes need CAP_SYS_ADMIN", "CAP_SYS_ADMIN")
     program = syscall.load_program("snoop_probe", _NOTHING, 0)
     try:
         os.close(syscall.link_perf_event(program, 1 << 30, 1))

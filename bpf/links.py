@@ -70,6 +70,8 @@ class Links:
         #: By the process of their filter; those without one under None.
         self._exits: dict[int | None, list[int]] = {}
         self._entries: dict[int | None, list[int]] = {}
+        #: The files that have been probed: later the recorder may not be able to open them again.
+        self._files: dict[str, int] = {}
 
     def attach(self, path: str, probes: Sequence[Probe], pid: int | None) -> None:
         """Probe functions of the module that the kernel opens at `path`.
@@ -95,15 +97,16 @@ class Links:
         seen_exits = self._exits.setdefault(pid, [])
         seen_entries = self._entries.setdefault(pid, [])
         try:
+            file = self._held(path)
             if self._strategy is Strategy.SESSION:
-                self._link(seen_exits, "generic_session", path, returns, pid, _Side.BOTH)
+                self._link(seen_exits, "generic_session", file, returns, pid, _Side.BOTH)
             else:
-                self._link(seen_exits, "generic_exit", path, returns, pid, _Side.RETURN)
+                self._link(seen_exits, "generic_exit", file, returns, pid, _Side.RETURN)
             others = [place for place in leaves if place.site not in both]
-            self._link(seen_exits, "generic_leave", path, others, pid)
+            self._link(seen_exits, "generic_leave", file, others, pid)
             at_once = [place for place in leaves if place.site in both]
-            self._link(seen_entries, "entry_and_leave", path, at_once, pid)
-            self._link(seen_entries, "generic_entry", path, entries, pid)
+            self._link(seen_entries, "entry_and_leave", file, at_once, pid)
+            self._link(seen_entries, "generic_entry", file, entries, pid)
         except OSError as error:
             raise _explain(error, path, pid) from None
 
@@ -119,6 +122,8 @@ class Links:
             for descriptors in links.values():
                 while descriptors:
                     os.close(descriptors.pop())
+        while self._files:
+            os.close(self._files.popitem()[1])
 
     def __enter__(self) -> Links:
         return self
@@ -127,6 +132,11 @@ class Links:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _held(self, path: str) -> str:
+        if path not in self._files:
+            self._files[path] = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._files[path]}"
 
     def _link(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from enum import StrEnum
@@ -127,6 +128,12 @@ def record(
             "the program. ret: probes on return instructions, safe. none: entries only.",
         ),
     ] = Exit.AUTO,
+    as_root: Annotated[
+        bool,
+        typer.Option(
+            "--as-root", help="Under sudo, run the command as root, not as the user who called sudo."
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be probed, and stop.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False,
     sync: Annotated[
@@ -141,6 +148,12 @@ def record(
 
     Messages go to stderr; stdout belongs to the command, whose exit status is kept.
     """
+    from ..record import privileges
+
+    environment = None if as_root else privileges.users_environment(os.environ)
+    root = privileges.become_invoking_user(as_root=as_root)
+    # A dry run does without PyArrow, and without bcc.
+    privileges.import_without("numpy", *(() if dry_run else ("pyarrow", "pyarrow.parquet")))
     from ..record.plan import make_plan
     from ..record.recorder import check_ring_bytes
     from ..record.target import Target
@@ -154,7 +167,7 @@ def record(
     ring_bytes = None if buffer is None else check_ring_bytes(parse_size(buffer))
     duration_ns = None if duration is None else parse_duration(duration)
     if command:
-        target = Target.for_command(command)
+        target = Target.for_command(command, environment)
     elif pid:
         target = Target.for_pids(pid)
     else:
@@ -170,7 +183,6 @@ def record(
         render_plan(plan, sys.stdout, decide(plan, strategy, follow))
         return
 
-    # What follows imports bcc and PyArrow, which a dry run does without.
     from ..bpf.features import Strategy
     from ..record.recorder import Options, Recorder
 
@@ -185,6 +197,7 @@ def record(
         ring_bytes=ring_bytes,
         layout=layout.value,
         follow=follow,
+        command_identity=root if as_root else None,
         strategy=None if attach is Attach.AUTO else Strategy(attach.value),
     )
     screen = _Screen(quiet, waits=not command)

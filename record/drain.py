@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Collection
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from ..bpf.program import Programs
 from ..bpf.ring import Ring
 from ..schemas.metadata import LossWindow
 from .losses import loss_windows
+from .privileges import Capability, renounce
 
 #: Two busy threads fill a ring at some 200 MB/s; look before a fifth of it can be full.
 _FILL_BYTES_PER_SECOND = 1_000_000_000
@@ -28,10 +30,17 @@ class Drain(threading.Thread):
 
     Stops taking while more than `limit_bytes` wait for the writer; the ring then fills up, and the
     kernel counts what it loses. `finish` returns when the ring is empty; call it after the probes
-    are out. An exception ends the thread and is kept in `error`.
+    are out. An exception ends the thread and is kept in `error`. It keeps no capabilities but `keep`.
     """
 
-    def __init__(self, programs: Programs, ring: Ring, loss_ring: Ring, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        ring: Ring,
+        loss_ring: Ring,
+        limit_bytes: int,
+        keep: Collection[Capability],
+    ) -> None:
         super().__init__(name="funcsnoop-drain", daemon=True)
         self.batches: queue.SimpleQueue[NDArray[Any] | None] = queue.SimpleQueue()
         self.taken = 0
@@ -41,6 +50,7 @@ class Drain(threading.Thread):
         self._programs = programs
         self._ring = ring
         self._limit = limit_bytes
+        self._keep = keep
         self._pause = min(_LONGEST_SLEEP, ring.size / _FILL_BYTES_PER_SECOND)
         self._loss_ring = loss_ring
         self._losses: list[NDArray[Any]] = []
@@ -70,6 +80,7 @@ class Drain(threading.Thread):
 
     def run(self) -> None:
         try:
+            renounce(self._keep)
             while True:
                 stopping = self._probes_out.is_set()
                 taken = self._take()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..schemas import EVENTS
 from .census import Census
 from .columns import Columns
 from .drain import Drain
+from .privileges import Capability, renounce
 from .writer import TraceWriter
 
 #: A row group is written when it has this many rows, or is this old.
@@ -27,11 +28,18 @@ class Encoder(threading.Thread):
     """Takes batches from `drain`, writes them to `writer`, and tells `census` who sent them.
 
     Rows past `max_events` are counted in `after_limit` and not written. An exception ends the thread and
-    is kept in `error`; from then on batches are dropped, and the recorder ends the recording.
+    is kept in `error`; from then on batches are dropped, and the recorder ends the recording. It keeps no
+    capabilities but `keep`.
     """
 
     def __init__(
-        self, drain: Drain, columns: Columns, writer: TraceWriter, census: Census, max_events: int | None
+        self,
+        drain: Drain,
+        columns: Columns,
+        writer: TraceWriter,
+        census: Census,
+        max_events: int | None,
+        keep: Collection[Capability],
     ) -> None:
         super().__init__(name="funcsnoop-encoder", daemon=True)
         self.recorded = 0
@@ -42,6 +50,7 @@ class Encoder(threading.Thread):
         self._writer = writer
         self._census = census
         self._max_events = max_events
+        self._keep = keep
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._oldest = time.monotonic()
@@ -52,6 +61,7 @@ class Encoder(threading.Thread):
         return self._max_events is not None and self.recorded + self._pending_rows >= self._max_events
 
     def run(self) -> None:
+        self._guard(lambda: renounce(self._keep))
         while True:
             try:
                 batch = self._drain.batches.get(timeout=_GROUP_SECONDS)

@@ -7,6 +7,7 @@ the recorder's own code runs in it any more, so all that the probes see from her
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -14,6 +15,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import TargetError
+from . import privileges
 
 _PTRACE_TRACEME = 0
 _PTRACE_DETACH = 17
@@ -28,7 +30,8 @@ class HeldCommand:
     """A command that was started and stands still; `release` lets it run.
 
     Must be made, released and waited for on one thread: the kernel ties a traced process to it.
-    Signals in `unblock` are blocked in this process and are not to be in the command.
+    Signals in `unblock` are blocked in this process and are not to be in the command. It runs with
+    the ids of `identity`, else with ours.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class HeldCommand:
         executable: str,
         environment: Mapping[str, str],
         unblock: Iterable[signal.Signals],
+        identity: privileges.Identity | None = None,
     ) -> None:
         unblocked = list(unblock)
 
@@ -44,6 +48,8 @@ class HeldCommand:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, unblocked)
             if _ptrace(_PTRACE_TRACEME, 0, None, None) < 0:
                 raise OSError(ctypes.get_errno(), "ptrace")
+            if identity is not None:
+                privileges.take(identity)
 
         self._held = True
         try:
@@ -93,9 +99,10 @@ class HeldCommand:
         return 128 - code if code < 0 else code
 
     def send(self, number: int) -> None:
-        """Send it a signal, if it still runs."""
+        """Send it a signal, if it still runs, and is not another user's by now."""
         if not self.ended():
-            self._process.send_signal(number)
+            with contextlib.suppress(PermissionError):
+                self._process.send_signal(number)
 
     def discard(self) -> None:
         """End a command that never ran, because the recording could not begin."""

@@ -26,6 +26,7 @@ from .launch import HeldCommand
 from .metadata import build_metadata, clock_snapshot
 from .namespaces import pid_namespace, sees
 from .plan import Plan, PlannedFunction
+from .privileges import Identity, renounce, still_needed
 from .so_far import SoFar, add_unsaved
 from .writer import TraceWriter
 
@@ -53,6 +54,7 @@ class Options:
     layout: str = "lean"
     strategy: Strategy | None = None
     follow: bool | None = None
+    command_identity: Identity | None = None  # ours
 
 
 @dataclass(frozen=True)
@@ -136,13 +138,22 @@ class Recorder:
         self._undo.callback(ring.close)
         loss_ring = self._programs.loss_ring()
         self._undo.callback(loss_ring.close)
-        drain = Drain(self._programs, ring, loss_ring, limit_bytes=_available_bytes() // 4)
+        perf_filters = self._strategy is Strategy.PERF and not self._following.filter_in_program
+        keep = still_needed(
+            processes=None if self._plan.target.everything else self._tgids,
+            directory=str(Path(self._options.output).parent),
+            launched=self._command is not None,
+            links_again=perf_filters,
+            look=self._programs.counts,
+        )
+        drain = Drain(self._programs, ring, loss_ring, limit_bytes=_available_bytes() // 4, keep=keep)
         encoder = Encoder(
             drain,
             Columns([function.symbol for function in functions]),
             writer,
             self._census,
             self._options.max_events,
+            keep,
         )
         started = clock_snapshot()
         at_start = build_metadata(
@@ -170,6 +181,7 @@ class Recorder:
             self._undo.callback(os.close, link)
         links = self._undo.enter_context(Links(self._programs, self._strategy))
         self._attach(links, self._tgids)
+        renounce(keep)
         if self._command:
             self._command.release()
         reason = self._watch(started, drain, encoder, writer, links)
@@ -193,7 +205,13 @@ class Recorder:
         target = self._plan.target
         if target.command is None:
             return
-        self._command = HeldCommand(target.command, target.program(), target.environment, self._unblock)
+        self._command = HeldCommand(
+            target.command,
+            target.program(),
+            target.environment,
+            self._unblock,
+            self._options.command_identity,
+        )
         self._undo.callback(self._command.discard)
         self._tgids = (self._command.pid,)
 

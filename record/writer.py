@@ -20,6 +20,7 @@ from ..errors import OutputError
 from ..schemas import TraceMetadata
 from .chain import Chain, check_arrow
 from .changes import Changes
+from .privileges import as_invoking_user
 from .rescue import rescue
 
 _LESS = "Free some space, or record less: fewer functions, --args 0, --max-size."
@@ -69,6 +70,7 @@ class TraceWriter:
         """How large the file is now."""
         return self._chain.size
 
+    @as_invoking_user()
     def finish(self, metadata: TraceMetadata) -> None:
         """Write the footer, give the file its name, and close it, also where that fails."""
         try:
@@ -96,6 +98,7 @@ class TraceWriter:
         result.__cause__ = failure
         return result
 
+    @as_invoking_user()
     def abort(self) -> None:
         """Close the file, and delete it if nothing was recorded."""
         if self.rows == 0 and self._in_place():
@@ -122,14 +125,22 @@ class TraceWriter:
             raise self._failed(error) from None
         self._changes.committed()
 
+    @as_invoking_user()
     def _refuse_existing(self) -> None:
+        try:
+            self.path.stat()
+        except PermissionError as error:
+            raise self._unwritable(error) from None
+        except OSError:
+            return  # what it is, opening the file says
         if self.path.is_dir():
             raise OutputError(f"{self.path} is a directory", "Give a file with -o.")
-        if self.path.exists() and not self._force:
+        if not self._force:
             raise OutputError(
                 f"{self.path} exists", "Overwrite it with --force, or give another file with -o."
             )
 
+    @as_invoking_user()
     def _open(self) -> int:
         # O_EXCL: never through a link that someone else has put there, and never over a recording.
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -145,9 +156,7 @@ class TraceWriter:
                 f"the directory {self.path.parent} does not exist", "Create it, or give another file with -o."
             ) from None
         except OSError as error:
-            raise OutputError(
-                f"{self.path} cannot be written: {error.strerror}", "Give another file with -o."
-            ) from None
+            raise self._unwritable(error) from None
         # Some file systems have no locks; `recover` then cannot tell, and says so nowhere.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,6 +185,13 @@ class TraceWriter:
 
     def _saved(self) -> str:
         return f"{self.rows:,} events were saved before that"
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        # Who called sudo may have expected root's power here.
+        hint = ", in a directory of the user who called sudo" if "SUDO_UID" in os.environ else ""
+        return OutputError(
+            f"{self.path} cannot be written: {error.strerror}", f"Give another file with -o{hint}."
+        )
 
     def _failed(self, error: OSError) -> OutputError:
         reason = os.strerror(error.errno) if error.errno else str(error)

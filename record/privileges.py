@@ -1,0 +1,251 @@
+"""Root's power, used for as little and as short as can be.
+
+Under sudo the recorder becomes the user who called it, and keeps root's capabilities aside for what needs
+them; files it opens without them, and the command it launches gets none. Once the probes are in, each
+thread gives up all that the rest of the recording does not need. Sources: capabilities(7), sudo(8).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import pwd
+import signal
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from ..errors import PrivilegeError
+
+_PR_SET_KEEPCAPS: Final = 8
+_CAPABILITY_VERSION_3: Final = 0x20080522
+#: What sudo tells the programs that it runs about itself.
+_SUDO_VARIABLES: Final = ("SUDO_COMMAND", "SUDO_GID", "SUDO_HOME", "SUDO_TTY", "SUDO_UID", "SUDO_USER")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Capability(IntEnum):
+    """Those that a recording can need after its probes are in; numbers of linux/capability.h."""
+
+    DAC_OVERRIDE = 1
+    DAC_READ_SEARCH = 2
+    KILL = 5
+    SYS_PTRACE = 19
+    SYS_ADMIN = 21
+    BPF = 39
+
+
+class Identity(NamedTuple):
+    uid: int
+    gid: int
+    groups: Sequence[int]
+
+
+class _Sets(NamedTuple):
+    """A thread's capabilities, as bit masks."""
+
+    effective: int
+    permitted: int
+    inheritable: int
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+def become_invoking_user(*, as_root: bool = False) -> Identity | None:
+    """Under sudo, take the ids of who called it; this thread's capabilities stay. Root's own identity.
+
+    None, and nothing is done, where there is no other user. With `as_root` the real user id stays root's,
+    so that a child can become root again. Raises `PrivilegeError`.
+    """
+    caller = _invoking_user()
+    if caller is None:
+        return None
+    root = Identity(os.getuid(), os.getgid(), os.getgroups())
+    try:
+        _check(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
+        os.setgroups(caller.groups)
+        os.setresgid(caller.gid, caller.gid, caller.gid)
+        os.setresuid(0 if as_root else caller.uid, caller.uid, caller.uid)
+        _check(_libc.prctl(_PR_SET_KEEPCAPS, 0, 0, 0, 0))
+        sets = _capget()
+        _capset(sets._replace(effective=sets.permitted))
+    except OSError as error:
+        raise PrivilegeError(
+            f"cannot act as user {caller.uid}, who called sudo: {error.strerror}",
+            "Start it without sudo, from a root shell.",
+        ) from None
+    return root
+
+
+def take(identity: Identity) -> None:
+    """Take these ids, in a child that is to execute a program."""
+    os.setgroups(identity.groups)
+    os.setresgid(identity.gid, identity.gid, identity.gid)
+    os.setresuid(identity.uid, identity.uid, identity.uid)
+
+
+def users_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What sudo has changed is put back, where that can be known; call it before the ids change."""
+    result = dict(environment)
+    caller = _invoking_user()
+    if caller is None:
+        return result
+    name = environment.get("SUDO_USER", str(caller.uid))
+    users = {"USER": name, "LOGNAME": name, "USERNAME": name, "MAIL": f"/var/mail/{name}"}
+    with suppress(KeyError):
+        entry = pwd.getpwuid(caller.uid)
+        users |= {"HOME": entry.pw_dir, "SHELL": entry.pw_shell}
+    with suppress(KeyError):
+        root = pwd.getpwuid(0)
+        roots = {
+            "USER": {root.pw_name},
+            "LOGNAME": {root.pw_name},
+            "USERNAME": {root.pw_name},
+            "MAIL": {f"/var/mail/{root.pw_name}", f"/var/spool/mail/{root.pw_name}"},
+            "HOME": {root.pw_dir},
+            "SHELL": {root.pw_shell},
+        }
+        # What has another value was kept or set on purpose (sudo -E, sudo HOME=...).
+        for variable, values in roots.items():
+            if result.get(variable) in values and variable in users:
+                result[variable] = users[variable]
+    for variable in _SUDO_VARIABLES:
+        result.pop(variable, None)
+    return result
+
+
+@contextmanager
+def as_invoking_user() -> Iterator[None]:
+    """Without capabilities, on this thread: what a file system refuses the user, it refuses.
+
+    Root itself, not called through sudo, keeps them.
+    """
+    if os.geteuid() == 0:
+        yield
+    else:
+        with _set_aside():
+            yield
+
+
+def still_needed(
+    *,
+    processes: Collection[int] | None,
+    directory: str,
+    launched: bool,
+    links_again: bool,
+    look: Callable[[], object],
+) -> frozenset[Capability]:
+    """What the recorder cannot do without once the probes are in, found out by trying.
+
+    `processes` are recorded (None: any), `directory` gets the file, `links_again` says whether perf
+    links may have to be made anew, `look` reads the BPF maps.
+    """
+    needed = set(_to_import())
+    if launched and 0 in os.getresuid():
+        needed.add(Capability.KILL)  # it can change its user, and is to get our signals still
+    if links_again:
+        needed.add(Capability.SYS_ADMIN)
+    with _set_aside():
+        if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+            needed.add(Capability.DAC_OVERRIDE)
+        try:
+            for tgid in processes or ():
+                os.readlink(f"/proc/{tgid}/exe")
+        except PermissionError:
+            processes = None
+        except OSError:
+            pass
+        try:
+            look()
+        except PermissionError:
+            needed.add(Capability.BPF)  # kernels before 5.19
+    if processes is None:
+        needed.add(Capability.SYS_PTRACE)
+    return frozenset(needed)
+
+
+def renounce(keep: Collection[Capability]) -> None:
+    """Give up all capabilities but these, on this thread and for those that it starts, for good."""
+    mask = sum(1 << capability for capability in keep)
+    sets = _capget()
+    # Inheritable ones cannot be used here; they are for the programs that we do not start any more.
+    _capset(_Sets(sets.permitted & mask, sets.permitted & mask, sets.inheritable & mask))
+
+
+def import_without(*modules: str) -> None:
+    """Import modules that start threads of their own, so that these have no capabilities.
+
+    They take no signals either, which the recorder waits for on its main thread.
+    """
+    keep = _to_import()
+
+    def import_them() -> None:
+        renounce(keep)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        for module in modules:
+            # Who needs it gets the error.
+            with suppress(ImportError):
+                importlib.import_module(module)
+
+    thread = threading.Thread(target=import_them)
+    thread.start()
+    thread.join()
+
+
+def _to_import() -> frozenset[Capability]:
+    """What reading Python's modules takes: they are imported when they are first needed."""
+    directories = [path for path in sys.path if path and os.path.isdir(path)]
+    with _set_aside():
+        if all(os.access(path, os.R_OK | os.X_OK, effective_ids=True) for path in directories):
+            return frozenset()
+    return frozenset({Capability.DAC_READ_SEARCH})
+
+
+def _invoking_user() -> Identity | None:
+    """Who called sudo, with all groups; None if nobody did, or root."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        uid, gid = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+    except (KeyError, ValueError):
+        return None
+    if uid <= 0 or gid < 0:
+        return None
+    groups = [gid]
+    with suppress(KeyError):
+        groups = os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
+    return Identity(uid, gid, groups)
+
+
+@contextmanager
+def _set_aside() -> Iterator[None]:
+    sets = _capget()
+    _capset(sets._replace(effective=0))
+    try:
+        yield
+    finally:
+        _capset(sets)
+
+
+def _capget() -> _Sets:
+    words = (ctypes.c_uint32 * 6)()
+    _check(_libc.capget(ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), words))
+    return _Sets(*(words[i] | words[i + 3] << 32 for i in range(3)))
+
+
+def _capset(sets: _Sets) -> None:
+    words = (ctypes.c_uint32 * 6)(*(s & 0xFFFFFFFF for s in sets), *(s >> 32 for s in sets))
+    _check(_libc.capset(ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), words))
+
+
+def _check(result: int) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
