@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,30 @@ from funcsnoop.analyze.trace import Trace
 PROGRAMS = Path(__file__).parent / "programs"
 FUNCSNOOP = Path(sys.executable).with_name("funcsnoop")
 
+#: How many times longer than usual anything may take: an emulated machine is slow.
+TIME_FACTOR = float(os.environ.get("FUNCSNOOP_TIME_FACTOR", "1"))
+
 Build = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Multiply the time limit of every wait for a process by `TIME_FACTOR`."""
+    popen = subprocess.Popen
+    communicate, wait = popen.communicate, popen.wait
+
+    def stretch(timeout: float | None) -> float | None:
+        return timeout and timeout * TIME_FACTOR
+
+    with pytest.MonkeyPatch.context() as patch:
+        if TIME_FACTOR != 1:
+            patch.setattr(
+                popen,
+                "communicate",
+                lambda self, input=None, timeout=None: communicate(self, input, stretch(timeout)),
+            )
+            patch.setattr(popen, "wait", lambda self, timeout=None: wait(self, stretch(timeout)))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,6 +11,29 @@ from pathlib import Path
 
 import pytest
 
+#: The strategies to test, best first: fewer than all where scripts/test-kernels boots a kernel that
+#: cannot have the others. Anywhere else a strategy that is missing is a failure.
+STRATEGIES = os.environ.get("FUNCSNOOP_KERNEL_TESTS", "session multi perf").split()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "attach(strategy): shows what only this strategy does")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests of other strategies."""
+
+    def strategy(item: pytest.Item) -> str:
+        marker = item.get_closest_marker("attach")
+        parameters = getattr(item, "callspec", None)
+        wanted = marker.args[0] if marker else parameters and parameters.params.get("attach")
+        return str(wanted or STRATEGIES[0])
+
+    missing = [item for item in items if strategy(item) not in STRATEGIES]
+    if missing:
+        config.hook.pytest_deselected(items=missing)
+        items[:] = [item for item in items if item not in missing]
+
 
 @pytest.fixture(autouse=True)
 def privileged() -> None:
@@ -41,9 +64,10 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 @pytest.fixture
 def wait_for() -> Callable[[Callable[[], object]], None]:
     """wait_for(condition) returns when it holds, and fails after half a minute."""
+    rounds = int(600 * float(os.environ.get("FUNCSNOOP_TIME_FACTOR", "1")))
 
     def wait(condition: Callable[[], object]) -> None:
-        for _ in range(600):
+        for _ in range(rounds):
             if condition():
                 return
             time.sleep(0.05)

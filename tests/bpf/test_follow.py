@@ -18,7 +18,18 @@ def calls_of(trace):
     return Counter(zip(calls["tgid"].to_list(), calls["arg0"].to_list(), strict=True))
 
 
-@pytest.mark.parametrize("options", [(), ("--exit", "ret"), ("--exit", "ret", "--attach", "multi"), ("--exit", "none")])
+MULTI = pytest.mark.attach("multi")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--exit", "ret"),
+        pytest.param(("--exit", "ret", "--attach", "multi"), marks=MULTI),
+        ("--exit", "none"),
+    ],
+)
 def test_forked_children_and_theirs(family, record, options):
     """Nobody else maps the program, so that following is on by itself where it can be."""
     follow = ["--follow"] if "multi" in options else []
@@ -69,9 +80,12 @@ def test_a_shared_library_is_followed_on_request_only(family, record):
     assert followed.metadata["counts"]["recorded"] == 6
 
 
+@MULTI
 def test_following_never_puts_return_probes_on_bystanders(family, run):
     """Return probes of multi links would hit every process that maps the file."""
-    done = run("record", "--follow", "--exit", "return", "--attach", "multi", "-f", "visit", "--", family, "1")
+    done = run(
+        "record", "--follow", "--exit", "return", "--attach", "multi", "-f", "visit", "--", family, "1"
+    )
     assert done.status == 2
     assert len(done.stderr.splitlines()) == 2
     assert "--exit ret" in done.stderr

@@ -192,6 +192,7 @@ def test_nothing_of_the_recorder_is_seen_in_a_launched_command(build, record):
     assert trace.metadata["counts"]["recorded"] == 0
 
 
+@pytest.mark.attach("session")
 def test_visible_to_bpftool(shared, start, wait_for, tmp_path):
     library, user, _ = shared
     process = start([user, "23"])
