@@ -1,4 +1,4 @@
-.PHONY: demo test install check clean
+.PHONY: demo test test-kernels install check clean
 
 # Record a real program and show what its functions did.
 demo: install
@@ -8,6 +8,10 @@ demo: install
 TESTS ?= tests
 test: .venv/.ready-test
 	.venv/bin/python -m pytest -q -n 2 --dist loadgroup $(TESTS)
+
+# BPF tests on older kernels, in an emulator: about an hour. Not part of `make test`.
+test-kernels: .venv/.ready-test
+	scripts/test-kernels $(KERNELS)
 
 # Leaves .venv/bin/funcsnoop.
 install: .venv/.ready-run
