@@ -7,7 +7,9 @@ return address are still those of the entry.
 
 An instruction that a jump inside the function reaches again, the head of a loop, is no site: each turn
 would count as a call. Jumps from other functions are tail calls, which are calls. Indirect jumps (a
-switch back to the entry) are not seen.
+switch back to the entry) are not seen. Go's functions all are such loops, through the growth of their
+stack; there the probe sits behind the check for it, where stack and return address are still those of the
+entry.
 """
 
 from __future__ import annotations
@@ -27,6 +29,11 @@ from .probeable import LONGEST, is_probeable
 _ENDBR64: Final = bytes.fromhex("f30f1efa")
 _NOP5: Final = bytes.fromhex("0f1f440000")
 _PROLOGUE: Final = len(_ENDBR64) + len(_NOP5)
+#: Go's check for room on the stack: [lea …(%rsp),%r12] cmp 0x10(%r14),%rsp or %r12; jbe to where it grows.
+_GO_CHECK: Final = re.compile(
+    rb"(?:\x49\x3b\x66\x10|(?:\x4c\x8d\x64\x24.|\x4c\x8d\xa4\x24....)\x4d\x3b\x66\x10)(?:\x76.|\x0f\x86....)",
+    re.DOTALL,
+)
 #: Zeroes after each function, so that no instruction is read across two of them.
 _GAP: Final = 16
 _NUMBER: Final = re.compile("0x[0-9a-f]+|[0-9]+")
@@ -144,6 +151,10 @@ def _confirm(code: bytes, skip: int) -> Site:
     targets = _jump_targets(code, skip)
     if not any(0 <= target <= skip for target in targets):
         return Site(skip)
+    # A Go function starts again when its stack has grown. Behind the check it stands once in each call.
+    check = _GO_CHECK.match(code)
+    if check and not targets & {*range(1, check.end() + 1)}:
+        return Site(check.end())
     # Never on a 5-byte NOP, which the entry of a function is that has no endbr64 before it.
     if 0 in targets or code.startswith(_NOP5):
         return Site(0, LOOP)

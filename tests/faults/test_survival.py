@@ -192,11 +192,32 @@ def test_a_library_that_is_loaded_and_unloaded_again_and_again(make, survives, a
     }
 
 
+@attached
+def test_go(make, survives, attach):
+    """All functions, those of its run-time system included: entries only, one for each call, although the
+    stacks of all 23 goroutines grow."""
+    trace = survives([make("goroutines.go")], "--attach", attach)
+    assert strategies(trace) == {"none"}
+    assert entries(trace, "main.main") == 1
+    assert entries(trace, "main.fails") == 23
+    assert entries(trace, "main.dive") == sum(101 + i for i in range(23))
+
+
 @pairs("flags,attach", [(), ("-O",)], ["multi", "session"])
 def test_rust(make, survives, flags, attach):
     trace = survives([make("panics.rs", *flags)], "--attach", attach)
     calls = 3 * 20
     assert outcomes(trace, "dive") == {"dive": {"complete": 12 * calls, "unwound": 11 * calls}}
+
+
+@pairs("kind,exit_", ["-static-pie", "-static"], ["ret", "auto"])
+def test_static_with_the_whole_c_library_traced(make, survives, kind, exit_):
+    trace = survives([make("recursion.c", *OPTIMISED, kind)], "--exit", exit_)
+    assert len(trace.metadata["functions"]) > 500
+    found = outcomes(trace, "dive")["dive"]
+    if strategies(trace) >= {"ret"}:
+        assert found == {"complete": 1000}
+    assert sum(found.values()) == 1000
 
 
 def test_stripped_program_that_exports_its_functions(make, survives):

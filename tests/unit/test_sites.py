@@ -65,6 +65,10 @@ def sites_of(path: Path) -> dict[str, Site]:
         # Bytes that look like a jump inside another instruction: mov $0xfceb....
         ("endbr64\nmov $0x9090f9eb,%eax\nret", Site(4)),
         ("movl $0xfffffae9,%eax\nret", Site(0)),
+        # Go: behind the check of the stack, which comes back to the entry.
+        ("cmp 0x10(%r14),%rsp\njbe 1f\nnop\nret\n1: nop\njmp f", Site(6)),
+        ("lea -0x200(%rsp),%r12\ncmp 0x10(%r14),%r12\njbe 1f\nnop\nret\n.skip 200\n1: jmp f", Site(18)),
+        ("cmp 0x10(%r14),%rsp\njbe 1f\n2: dec %eax\njnz 2b\nret\n1: jmp f", Site(0, LOOP)),
         # What takes no probe: `lock`, VEX instructions that look like `outs`; the endbr64 before does.
         ("lock incl (%rdi)\nret", Site(0, REFUSED)),
         ("vmovd %esi,%xmm0\nret", Site(0, REFUSED)),
