@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ..schemas.chain import SEAL, SEAL_MAGIC
 
 _BLOCK = 1 << 20
+_LEAST_BLOCK = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,11 @@ def _seal(raw: bytes, at: int) -> tuple[int, int, int] | None:
 
 def _last_magic(descriptor: int, limit: int) -> int | None:
     """Where the last seal may begin before `limit`."""
-    high = limit
+    high, size = limit, _LEAST_BLOCK
     while high > 0:
-        low = max(0, high - _BLOCK)
+        low = max(0, high - size)
+        # Small at first: in a file full of false ones each would take a large block.
+        size = min(8 * size, _BLOCK)
         # One that begins at the end of this block ends in the next.
         block = os.pread(descriptor, min(high + len(SEAL_MAGIC) - 1, limit + len(SEAL_MAGIC) - 1) - low, low)
         found = block.rfind(SEAL_MAGIC)

@@ -26,6 +26,9 @@ from .status import NAMES, NONE, status
 #: operation doesn't count, few enough that the arrays of a step stay near the processor.
 BATCH_EVENTS = 1 << 20
 
+#: Memory that reports take at their peak for each event, measured with benchmarks/analyze_scale.py.
+EVENT_BYTES = 200
+
 #: What `pair` reads of the events.
 NEEDS = ["type", "cookie", "pid", "tgid", "timestamp", "frame"]
 
@@ -196,9 +199,7 @@ def _pair_batch(
     )
 
 
-def _part(
-    partner: Ints, thread: Codes, events: _Events, threads: list[Thread], windows: LossWindows
-) -> None:
+def _part(partner: Ints, thread: Codes, events: _Events, threads: list[Thread], windows: LossWindows) -> None:
     """Undo pairs between whose two events the thread lost one that is as high on the stack, or higher.
 
     That one was an exit of the entry's call, or came after it: the two are halves of different calls.

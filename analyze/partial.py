@@ -18,6 +18,8 @@ from .accounting import account, functions_of, has_no_start
 from .chain import Commit, walk
 from .metadata import decode
 
+#: Arrow's own limit of 100 MB is that of a table of 200,000 functions.
+LARGEST_METADATA = 1 << 30
 _TRAILER = 8  # of a Parquet file: the footer's length, and the magic bytes
 
 
@@ -109,7 +111,7 @@ def _read(descriptor: int, commits: list[Commit]) -> tuple[pq.FileMetaData, dict
     rows: dict[str, dict[int, Any]] = {key: {} for key in ROW_KEYS}
     for commit in commits:
         if commit.intact:
-            footer = _footer(descriptor, commit)
+            footer = footer_of(descriptor, commit)
             joined.append_row_groups(footer)
             note = json.loads(footer.metadata[COMMIT_KEY])
             found.update(note["values"])
@@ -125,13 +127,15 @@ def _no_row_groups() -> pq.FileMetaData:
     return writer.writer.metadata
 
 
-def _footer(descriptor: int, commit: Commit) -> pq.FileMetaData:
+def footer_of(descriptor: int, commit: Commit) -> pq.FileMetaData:
+    """The footer of an intact commit. Raises what PyArrow does where it is no footer."""
     if commit.end - commit.start <= _TRAILER:
         raise ValueError("too short for a Parquet file")
     size = int.from_bytes(os.pread(descriptor, 4, commit.end - _TRAILER), "little")
     footer = os.pread(descriptor, size + _TRAILER, max(commit.start, commit.end - _TRAILER - size))
     # Arrow reads nothing but the footer, which it looks for at the end.
-    metadata = pq.read_metadata(pa.BufferReader(b"PAR1" + footer))
+    with pq.ParquetFile(pa.BufferReader(b"PAR1" + footer), thrift_string_size_limit=LARGEST_METADATA) as file:
+        metadata = file.metadata
     if metadata.num_rows != commit.rows:
         raise ValueError(f"{metadata.num_rows} rows where {commit.rows} should be")
     return metadata

@@ -8,6 +8,7 @@ columns then pass to Polars without a copy.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,10 @@ from polars.io.plugins import register_io_source
 
 from ..errors import TraceError
 from ..schemas import EVENTS, METADATA_KEY, TraceMetadata
+from .memory import check_fits
 from .metadata import decode
-from .partial import open_partial
+from .partial import LARGEST_METADATA, open_partial
+from .verify import metadata_damage, row_damage
 
 _MAGIC = b"PAR1"
 
@@ -49,6 +52,11 @@ class TraceFile:
             pairs = file.metadata.metadata or {}
         if self._committed is None:
             self.metadata = self._decoded(pairs)
+        if self.rows != self.metadata["counts"]["recorded"]:
+            recorded = self.metadata["counts"]["recorded"]
+            raise self._damaged(f"{self.rows:,} rows where {recorded:,} were recorded")
+        self._checking = threading.Lock()
+        self._checked = False
         self._check_columns(stored)
 
     def _decoded(self, pairs: dict[bytes, bytes]) -> TraceMetadata:
@@ -58,6 +66,8 @@ class TraceFile:
                 f"{self.name} is a Parquet file, but not a trace: no `{METADATA_KEY.decode()}` metadata",
                 "give a file that `funcsnoop record` wrote; a copy saved by other tools lacks the metadata",
             )
+        if damage := metadata_damage(pairs, raw):
+            raise self._damaged(damage)
         return decode(raw, self.name)
 
     def _check_columns(self, stored: pa.Schema) -> None:
@@ -75,12 +85,10 @@ class TraceFile:
 
     def table(self, columns: list[str]) -> pa.Table:
         """The columns of all events, in file order, types as in `EVENTS`."""
+        check_fits(self.name, self.rows, _width(columns))
+        self._check_rows()
         with self._readable():
-            table = self._open().read(columns=columns)
-        for name in columns:
-            if table[name].null_count and not EVENTS.field(name).nullable:
-                raise self._damaged(f"nulls in the column `{name}`")
-        return table
+            return _checked(self._open().read(columns=columns))
 
     def scan(self) -> pl.LazyFrame:
         """The events as a LazyFrame that reads only the columns asked for, when it is collected."""
@@ -90,9 +98,12 @@ class TraceFile:
         ) -> Iterator[pl.DataFrame]:
             names = EVENTS.names if columns is None else columns
             left = self.rows if rows is None else rows
+            if predicate is None:
+                check_fits(self.name, min(left, self.rows), _width(names))
+            self._check_rows()
             with self._readable():
                 for batch in self._open().iter_batches(batch_size=size or 1 << 20, columns=names):
-                    frame = pl.from_arrow(batch.slice(0, left))
+                    frame = pl.from_arrow(_checked(pa.Table.from_batches([batch.slice(0, left)])))
                     assert isinstance(frame, pl.DataFrame)
                     left -= len(frame)
                     yield frame if predicate is None else frame.filter(predicate)
@@ -105,7 +116,11 @@ class TraceFile:
 
     def _open(self) -> pq.ParquetFile:
         return pq.ParquetFile(
-            self.path, metadata=self._committed, page_checksum_verification=True, pre_buffer=True
+            self.path,
+            metadata=self._committed,
+            page_checksum_verification=True,
+            pre_buffer=True,
+            thrift_string_size_limit=LARGEST_METADATA,
         )
 
     def _check_whole(self) -> None:
@@ -135,6 +150,14 @@ class TraceFile:
                 "copy it again from where it was recorded",
             )
 
+    def _check_rows(self) -> None:
+        """Compare the file with its seals, once. Of a `.partial` one that was done to find them."""
+        with self._checking, self._readable():
+            if not self._checked and self._committed is None:
+                if damage := row_damage(self.path, self._open().metadata):
+                    raise self._damaged(damage)
+                self._checked = True
+
     @contextmanager
     def _readable(self) -> Iterator[None]:
         try:
@@ -147,6 +170,34 @@ class TraceFile:
             f"{self.name} is damaged: {reason}",
             "copy it again from where it was recorded; nothing can be trusted in this copy",
         )
+
+
+def _checked(table: pa.Table) -> pa.Table:
+    """The table without the metadata of its schema, which nothing has checked.
+
+    Raises ValueError where a column has nulls or text that cannot be: checksums don't tell a forgery.
+    """
+    for name in table.column_names:
+        column = table[name]
+        if column.null_count and not EVENTS.field(name).nullable:
+            raise ValueError(f"nulls in the column `{name}`")
+        if pa.types.is_dictionary(column.type):
+            for chunk in column.chunks:
+                # Polars trusts Arrow, and its panics are no exceptions.
+                chunk.validate(full=True)
+                if chunk.dictionary.null_count:
+                    raise ValueError(f"nulls in the column `{name}`")
+    plain = pa.schema([pa.field(field.name, field.type, field.nullable) for field in table.schema])
+    return pa.Table.from_arrays(table.columns, schema=plain)
+
+
+def _width(columns: list[str]) -> int:
+    """Bytes of a row in memory; validity and dictionaries come on top, and hardly count."""
+    return sum(_bits(EVENTS.field(name).type) for name in columns) // 8 + 1
+
+
+def _bits(kind: pa.DataType) -> int:
+    return _bits(kind.index_type) if pa.types.is_dictionary(kind) else kind.bit_width
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -13,7 +13,8 @@ from ..schemas import MAX_ARGS, TraceMetadata
 from . import arguments, callgraph, calls, latency, tables, threads
 from .casts import Cast
 from .loss import Loss
-from .pairing import NEEDS, pair
+from .memory import check_fits
+from .pairing import EVENT_BYTES, NEEDS, pair
 from .reading import TraceFile
 
 
@@ -59,12 +60,15 @@ class Trace:
         """
         started = self.metadata["started"]
         shift = started["realtime_ns"] - started["monotonic_ns"]
-        time = (pl.col("timestamp") + shift).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+        # Null where a time is out of range: such a clock can only be in a file that is not to be trusted.
+        moved = pl.col("timestamp").cast(pl.Int128) + pl.lit(shift, pl.Int128)
+        time = moved.cast(pl.Int64, strict=False).cast(pl.Datetime("ns", "UTC"))
         return self._file.scan().with_columns(time.alias("time"))
 
     @cached_property
     def paired(self) -> pl.LazyFrame:
         """The calls without names and arguments, as `pairing.pair` describes them; computed once."""
+        check_fits(self._file.name, self.rows, EVENT_BYTES)
         events = pl.from_arrow(self._file.table(NEEDS))
         assert isinstance(events, pl.DataFrame)
         return pair(events.lazy(), self.metadata)

@@ -22,7 +22,23 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("\nfuncsnoop: interrupted\n")
         sys.exit(130)
+    except MemoryError:
+        sys.stderr.write(
+            "funcsnoop: out of memory\n"
+            "  Use a machine with more, or record less: fewer functions, --max-events\n"
+        )
+        sys.exit(1)
     except BrokenPipeError:
         # The reader of our output has gone, as with `| head`. Nothing is left to say, to nobody.
         sys.stderr.close()
         sys.exit(141)
+    except BaseException as error:
+        # Panics of Polars derive from BaseException only. One shows a fault of ours, or of the trace.
+        if type(error).__name__ != "PanicException":
+            raise
+        reason = printable(str(error).partition("\n")[0][:200])
+        sys.stderr.write(
+            f"funcsnoop: Polars gave up: {reason}\n"
+            "  The trace is damaged, or this is a bug: please report it with this text\n"
+        )
+        sys.exit(1)

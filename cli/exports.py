@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -12,6 +13,11 @@ from .units import printable
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+
+#: What JSON may hold as it is and a terminal would obey, or show as something else.
+_STEERING = re.compile(
+    r"[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb]"
+)
 
 #: Rows are turned into text this many at a time.
 _BLOCK = 1 << 16
@@ -30,6 +36,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value)
     raise TypeError(f"not for JSON: {type(value)}")
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """`value` as JSON that may be shown: what would steer a terminal is `\\u` and its number."""
+    return _escaped(json.dumps(value, default=plain, ensure_ascii=False, indent=indent))
+
+
+def _escaped(text: str) -> str:
+    if text.isascii() and "\x7f" not in text:
+        return text
+    # Such characters stand in strings only, so that the escape is the same string.
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def write_ndjson(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:
@@ -55,9 +73,9 @@ def _json_lines(frame: pl.DataFrame) -> Iterator[bytes]:
         if nested:
             # Polars writes decimals as strings.
             for row in block.to_dicts():
-                yield json.dumps(row, default=plain, ensure_ascii=False).encode()
+                yield to_json(row).encode()
         else:
-            yield from block.write_ndjson().encode().splitlines()
+            yield from _escaped(block.write_ndjson()).encode().split(b"\n")[:-1]
 
 
 def write_csv(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:

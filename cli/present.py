@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 import sys
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from ..errors import UsageError
-from .exports import FORMATS, plain
+from .exports import FORMATS, to_json
 from .graph import write_tree
 from .reports import ASCENDING, REPORTS, Choice
 from .summary_text import write_summary
@@ -94,10 +93,10 @@ def _summaries(
             _note(choice, traces)
     if form == "json":
         whole: Any = found[0] if traces == 1 else found
-        out.write(json.dumps(whole, default=plain, ensure_ascii=False, indent=2).encode() + b"\n")
+        out.write(to_json(whole, indent=2).encode() + b"\n")
     elif form == "ndjson":
         for one in found:
-            out.write(json.dumps(one, default=plain, ensure_ascii=False).encode() + b"\n")
+            out.write(to_json(one).encode() + b"\n")
 
 
 def _table(

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from ..errors import OutputError
 from ..schemas import EVENTS, METADATA_KEY
-from ..schemas.chain import COMMIT_KEY, SEAL, SEAL_MAGIC
+from ..schemas.chain import CHECKSUM_KEY, COMMIT_KEY, SEAL, SEAL_MAGIC
 
 
 class Sink:
@@ -109,7 +109,8 @@ class Chain:
 def append_footer(sink: Sink, row_groups: pq.FileMetaData | None, metadata: bytes) -> None:
     """Append a footer that names `row_groups` and holds `metadata`. Raises `OSError`."""
     writer = _parquet_writer(pa.BufferOutputStream(), store_schema=True)
-    writer.add_key_value_metadata({METADATA_KEY: metadata})
+    checksum = str(zlib.crc32(metadata)).encode()
+    writer.add_key_value_metadata({METADATA_KEY: metadata, CHECKSUM_KEY: checksum})
     writer.close()
     footer = writer.writer.metadata
     if row_groups is not None:

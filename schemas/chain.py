@@ -25,6 +25,9 @@ SEAL: Final = struct.Struct("<8sQQII")
 
 COMMIT_KEY: Final = b"funcsnoop.commit"
 
+#: Beside the metadata in the finished file's footer: the CRC-32 of its JSON, in decimal.
+CHECKSUM_KEY: Final = b"funcsnoop.crc32"
+
 #: Keys of the metadata whose value is a list of rows that can be long: a commit holds those rows that
 #: are new or have changed.
 ROW_KEYS: Final = ("functions", "skipped", "processes", "threads", "loss_windows")

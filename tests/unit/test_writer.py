@@ -24,7 +24,7 @@ from funcsnoop.record import chain
 from funcsnoop.record.changes import Changes
 from funcsnoop.record.writer import TraceWriter
 from funcsnoop.schemas import EVENTS, METADATA_KEY
-from funcsnoop.schemas.chain import COMMIT_KEY
+from funcsnoop.schemas.chain import CHECKSUM_KEY, COMMIT_KEY
 
 from .partials import about, partial, recording, rows
 
@@ -56,7 +56,7 @@ def test_a_finished_file_is_plain_parquet(finished: Path) -> None:
     file = pq.read_metadata(finished)
     assert (file.num_rows, file.num_row_groups) == (TOTAL, len(SIZES))
     # What commits said would be half of it.
-    assert {METADATA_KEY, b"ARROW:schema"} <= set(file.metadata)
+    assert {METADATA_KEY, CHECKSUM_KEY, b"ARROW:schema"} <= set(file.metadata)
     assert COMMIT_KEY not in file.metadata
     assert json.loads(file.metadata[METADATA_KEY]) == about(TOTAL, ended=True)
     encodings = file.row_group(0).column(EVENTS.names.index("timestamp")).encodings
