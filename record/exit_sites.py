@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
@@ -35,6 +36,12 @@ from .surroundings import HIGHEST, TOO_LARGE, Surroundings, UnclearError
 
 _MOST_PARTS: Final = 256
 _RBP: Final = 6
+#: What may be spent on the indirect jumps of a function.
+_STEPS: Final = 4000
+_STEPS_PER_BYTE: Final = 4
+_MOST_STEPS_FOR: Final = 256 << 10
+#: Each round shows more of how control goes, which the next one needs to know.
+_MOST_ROUNDS: Final = 8
 _ET_EXEC: Final = 2
 
 
@@ -94,9 +101,9 @@ def _shared(walks: Sequence[_Walk], around: Surroundings) -> Iterator[tuple[int,
             continue
         source = bisect_right(spans, (place, HIGHEST)) - 1
         if source >= 0 and place < spans[source][1]:
-            real = place in walks[owners[source]].ends
+            real = place in walks[owners[source]].ends and around.may_follow(place, target)
         else:
-            real = around.refers(place, target)
+            real = around.refers(place, target) and around.may_follow(place, target)
         if real:
             yield owners[index], f"other code leads to {walk.where(target)} of it"
 
@@ -118,6 +125,7 @@ class _Walk:
         #: Where its code lies, and the last bytes of direct jumps and calls there. Empty while unclear.
         self.spans: list[tuple[int, int]] = []
         self.ends: frozenset[int] = frozenset()
+        self.steps = _STEPS + _STEPS_PER_BYTE * min(function.size, _MOST_STEPS_FOR)
         self.indirect: list[Transfer] = []
         self.targets: dict[int, Targets] = {}
         self.own = [part for name in function.names for part in surroundings.parts.get(name, ())]
@@ -258,9 +266,10 @@ class _Walk:
     def read_tables(self) -> None:
         """Find the tables of indirect jumps; each says more of how control goes, so again from the first."""
         waiting = [jump for jump in self.indirect if not isinstance(self.targets.get(jump.address), tuple)]
-        while waiting:
+        for _ in range(_MOST_ROUNDS if waiting else 0):
             unknown = [jump.address for jump in waiting]
-            registers = Registers(self.function.address, self.parts, self.edges(), unknown)
+            entry = self.function.address
+            registers = Registers(entry, self.parts, self.edges(), unknown, self.steps)
             around = self.around
             tables = JumpTables(around.elf, around.pointers, registers, self.is_own, self.is_frame)
             for jump in waiting:
@@ -268,8 +277,9 @@ class _Walk:
                     self.targets[jump.address] = tables.targets(jump.address, jump.operands)
                 except UnknownError:
                     self.targets.pop(jump.address, None)
+            self.steps = registers.steps
             left = [jump for jump in waiting if not isinstance(self.targets.get(jump.address), tuple)]
-            if len(left) == len(waiting):
+            if len(left) == len(waiting) or not left:
                 return
             waiting = left
 
@@ -317,9 +327,10 @@ class _Walk:
         row = self.row(jump.address)
         if row is not None and row.register >= 0 and not row.at_entry_level:
             return  # Its frame is still there.
-        if row is None or targets is None or self.aims_inside():
+        if row is None or targets is None or self.aims_inside:
             raise UnclearError(f"{self.name(jump)} may leave it")
 
+    @cached_property
     def aims_inside(self) -> bool:
         """Whether a pointer to something else than the entry may be among the function's data."""
         entry, parts = self.function.address, self.parts

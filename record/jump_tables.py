@@ -188,6 +188,7 @@ class JumpTables:
         for target in itertools.islice(entries, _MOST_ENTRIES if bound is None else bound):
             if target is None or (bound is None and not self.is_own(self.jump, target, False)):
                 break
+            self.registers.spend(1)
             found.append(target)
         # Without a bound, what follows the table may be another function's.
         if bound is None:

@@ -8,8 +8,6 @@ from typing import Final, NamedTuple
 
 from .flow import Code, Instruction, ends_block, written
 
-_MOST_STEPS: Final = 4000
-
 _MEMORY: Final = re.compile(r"(?:(\w+) ptr )?(?:(\w\w):)?\[(.+)\]")
 _TERM: Final = re.compile(r"([+-]?) ?(?:(0x[0-9a-f]+|\d+)|(\w+?)(?:\*(\d))?)(?= |$)")
 
@@ -70,16 +68,22 @@ class Registers:
     """The code of one function.
 
     `edges` are the jumps that lead to an address; those of `indirect` may lead to any that has none.
+    After `steps` nothing more is found.
     """
 
     def __init__(
-        self, entry: int, parts: Sequence[Code], edges: Mapping[int, Sequence[int]], indirect: Sequence[int]
+        self,
+        entry: int,
+        parts: Sequence[Code],
+        edges: Mapping[int, Sequence[int]],
+        indirect: Sequence[int],
+        steps: int,
     ) -> None:
         self.entry = entry
         self.parts = parts
         self.edges = edges
         self.indirect = indirect
-        self.steps = _MOST_STEPS
+        self.steps = steps
 
     def part(self, address: int) -> Code:
         return next(part for part in self.parts if part.start <= address < part.end)
@@ -94,9 +98,7 @@ class Registers:
         while waiting:
             here = waiting.pop()
             for before in self.before(here):
-                self.steps -= 1
-                if self.steps < 0:
-                    raise UnknownError
+                self.spend(1)
                 if before is None:
                     found[-1] = None
                 elif self.writes(before, family):
@@ -106,21 +108,32 @@ class Registers:
                     waiting.append(before[0])
         return list(found.values())
 
+    def spend(self, steps: int) -> None:
+        """Count what is done; UnknownError after `steps` in all."""
+        self.steps -= steps
+        if self.steps < 0:
+            raise UnknownError
+
     def before(self, address: int) -> list[Definition]:
         """What may run just before the instruction at `address`; None for the function's caller."""
         part = self.part(address)
         i = part.index(address)
         found: list[Definition] = [None] if address == self.entry else []
-        found += map(self.instruction, self.edges.get(address, ()))
+        sources = self.edges.get(address, ())
+        self.spend(len(sources))
+        found += map(self.instruction, sources)
         i -= 1
         # Between a jump and what is aligned behind it nothing runs.
         while i > 0 and part.instructions[i][2] in _PADDING and part.instructions[i][0] not in self.edges:
+            self.spend(1)
             i -= 1
         if i >= 0 and not ends_block(part.instructions[i][2]):
             found.append(part.instructions[i])
-        found = found or [self.instruction(jump) for jump in self.indirect]
         if not found:
-            raise UnknownError
+            if not self.indirect:
+                raise UnknownError
+            self.spend(len(self.indirect))
+            found += map(self.instruction, self.indirect)
         return found
 
     def instruction(self, address: int) -> Instruction:

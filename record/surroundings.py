@@ -56,9 +56,8 @@ class Surroundings:
             highest = max(highest, f.address + f.size)
             self.ends.append(highest)
         self.parts = _named_parts(elf)
-        self.plt = [
-            (s.addr, s.addr + s.size) for s in elf.sections if s.name.startswith((".plt", ".iplt")) and s.addr
-        ]
+        self.plt = _spans(elf, (".plt", ".iplt"))
+        self.code = _spans(elf, (".text", ".init", ".fini", ".plt", ".iplt"))
         self.pointers = CodePointers(elf)
         self.references = References(elf, self.frames.starts)
         self._seen: tuple[int, int] | None = None
@@ -89,9 +88,10 @@ class Surroundings:
         """Whether what ends at `place`, and looks like a reference to `address`, is one."""
         span = self.span(place)
         if span is None:
-            # Where no code is known to be, two bytes that look like a jump say nothing.
+            # Where no code is known to be, two bytes that look like a jump say nothing, and data may lie.
             offset = self.offset(place - 5)
-            if offset is None or offset + 6 > self.elf.size:
+            in_code = not self.code or any(start <= place < end for start, end in self.code)
+            if not in_code or self.span(place - 4) or offset is None or offset + 6 > self.elf.size:
                 return False
             raw = self.elf.bytes_at(offset, 6)
             distance = int.from_bytes(raw[2:], "little", signed=True)
@@ -108,6 +108,19 @@ class Surroundings:
         sign = "+" if address >= place + 1 else "-"
         relative = f"[rip {sign} {abs(address - place - 1):#x}]"
         return f"{address:#x}" in operands or (mnemonic == "lea" and operands.endswith(relative))
+
+    def may_follow(self, place: int, target: int) -> bool:
+        """Whether the stack is the same at both, as before and after a jump. True where that is not known.
+
+        Compilers leave jumps behind that nothing takes, to whatever comes after unreachable code.
+        """
+        piece, other = self.frames.at(place), self.frames.at(target)
+        opcode = self.offset(place - 4)
+        is_call = opcode is not None and self.elf.bytes_at(opcode, 1) == b"\xe8"
+        if piece is None or other is None or is_call:
+            return True
+        before, after = piece.at(place), other.at(target)
+        return before.register < 0 or after.register < 0 or before.same_stack(after)
 
     def span(self, address: int) -> tuple[int, int] | None:
         """The start and end of the code around `address`, None where it is not known."""
@@ -139,6 +152,10 @@ class Surroundings:
         if offset is None:
             return False
         return bool(_PLT_STUB.match(self.elf.bytes_at(offset, min(8, self.elf.size - offset))))
+
+
+def _spans(elf: ElfFile, names: tuple[str, ...]) -> list[tuple[int, int]]:
+    return [(s.addr, s.addr + s.size) for s in elf.sections if s.addr and s.name.startswith(names)]
 
 
 def _named_parts(elf: ElfFile) -> dict[str, list[tuple[int, int]]]:
