@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FuncsnoopError
+from . import trials
 from .arch import host
 from .binding import load_bcc
 from .features import Strategy, check, missing_capabilities, require_privilege
@@ -38,6 +39,7 @@ def examine() -> Iterator[Finding]:
     if loads.works:
         yield from _strategies()
         yield _program()
+        yield from _trials()
     yield _memory()
     yield _open_files()
     yield Finding(
@@ -108,6 +110,22 @@ def _strategies() -> Iterator[Finding]:
         )
         works = True if feature.works else (None if usable else False)
         yield Finding(f"attach {strategy}", works, feature.detail, remedy)
+
+
+def _trials() -> Iterator[Finding]:
+    nops, seccomp = trials.probes_on_nops(), trials.returns_under_seccomp()
+    yield Finding(
+        "5-byte NOPs",
+        nops.works or None,
+        nops.detail,
+        "" if nops.works else "Probes sit behind them: a little slower, unless --allow-nop5 is given.",
+    )
+    yield Finding(
+        "seccomp",
+        seccomp.works or None,
+        seccomp.detail,
+        "" if seccomp.works else "Where there may be a filter, exits are seen at return instructions.",
+    )
 
 
 def _program() -> Finding:

@@ -24,7 +24,7 @@ _CAPABILITIES = {"CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "
 _UPROBE_PMU = Path("/sys/bus/event_source/devices/uprobe")
 
 #: `r0 = 0; exit`
-_NOTHING = bytes.fromhex("b7000000000000009500000000000000")
+NOTHING = bytes.fromhex("b7000000000000009500000000000000")
 
 
 class Strategy(StrEnum):
@@ -94,7 +94,7 @@ def choose(wanted: Strategy | None) -> Strategy:
 def require_privilege() -> None:
     """Raise `PrivilegeError`, with the capability's name, where this user may not load programs."""
     try:
-        os.close(syscall.load_program("snoop_probe", _NOTHING, 0))
+        os.close(syscall.load_program("snoop_probe", NOTHING, 0))
     except syscall.VerifierError as error:
         if error.errno == errno.ENOSYS:
             raise KernelError("this kernel has no bpf(2)", "Record on kernel 5.15 or newer.") from None
@@ -138,7 +138,7 @@ def _accepts_multi_link(attach_type: int) -> Feature:
     # A directory cannot carry probes: a kernel that knows the attach type says EBADF for it, one
     # that does not says EINVAL before it looks.
     try:
-        program = syscall.load_program("snoop_probe", _NOTHING, attach_type)
+        program = syscall.load_program("snoop_probe", NOTHING, attach_type)
     except syscall.VerifierError as error:
         return Feature(False, f"the kernel does not know this kind of program ({error.strerror})")
     try:
@@ -163,7 +163,7 @@ def _accepts_perf_link() -> Feature:
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM):
             return Feature(False, "perf events for uprobes need CAP_SYS_ADMIN", "CAP_SYS_ADMIN")
-    program = syscall.load_program("snoop_probe", _NOTHING, 0)
+    program = syscall.load_program("snoop_probe", NOTHING, 0)
     try:
         os.close(syscall.link_perf_event(program, 1 << 30, 1))
     except OSError as error:
@@ -218,7 +218,7 @@ def _count_into(array: int) -> bytes:
             instruction(0x00, 0x00, 0, 0),
             instruction(0xB7, 0x02, 0, 1),  # r2 = 1
             instruction(0xDB, 0x21, 0, 0),  # lock *(u64 *)r1 += r2
-            _NOTHING,
+            NOTHING,
         )
     )
 

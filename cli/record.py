@@ -134,6 +134,14 @@ def record(
             "--as-root", help="Under sudo, run the command as root, not as the user who called sudo."
         ),
     ] = False,
+    allow_nop5: Annotated[
+        bool,
+        typer.Option(
+            "--allow-nop5",
+            help="Probe functions on the 5-byte NOP that they begin with, which is faster. On some kernels "
+            "children that the program forks then die; without this option it is done where they live.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be probed, and stop.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False,
     sync: Annotated[
@@ -172,7 +180,7 @@ def record(
         target = Target.for_pids(pid)
     else:
         target = Target.for_everything()
-    plan = make_plan(target, function or [], exclude or [], exit_policy=exit_.value)
+    plan = make_plan(target, function or [], exclude or [], exit_policy=exit_.value, allow_nop5=allow_nop5)
     if dry_run:
         from ..bpf.features import Strategy
         from ..record.following import decide

@@ -52,13 +52,14 @@ def choose(policy: ExitPolicy, hazards: FileHazards, everything: bool) -> Exits:
             f"({why}): safe, and slower than --exit return, the fast, risky choice"
         )
         return Exits("ret", f"the process may unwind: {why}", (notice, *go))
-    notices = []
     if hazards.opens:
-        notices.append(
-            "the process can load more code (dlopen): choose --exit ret if that may throw C++ exceptions, "
-            "or leave functions in other ways than by returning"
+        notice = (
+            "exits are seen at the functions' return instructions, since the process can load more code "
+            "(dlopen), which may unwind its stack: safe, and slower than --exit return, which is right where "
+            "no such code is loaded"
         )
-    return Exits("return", "nothing in the process unwinds", tuple(notices))
+        return Exits("ret", "the process can load code that unwinds (dlopen)", (notice,))
+    return Exits("return", "nothing in the process unwinds")
 
 
 def _risk(why: str, everything: bool) -> tuple[str, ...]:

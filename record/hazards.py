@@ -5,7 +5,7 @@ program, `pthread_exit` skips destructors, `longjmp` and coroutines go astray. W
 a property of the whole process, not of the traced module: a C library calls back into C++.
 
 Signs are taken from files only: what they import, which run-time libraries they are. Code that is
-loaded later (dlopen) is not seen.
+loaded later (dlopen) is not seen: that it may be is a sign of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .elf_symbols import SHN_UNDEF, dynsym, symtab
 _LEAVING: Final = re.compile(
     "pthread_exit|pthread_cancel|_?longjmp|siglongjmp|__longjmp_chk|swapcontext|setcontext|_Unwind_.*"
 )
+_CONFINING: Final = frozenset({"prctl", "seccomp_load", "syscall"})
 _EXECUTING: Final = re.compile("f?exec(l|v|le|ve|lp|vp|vpe|veat)")
 #: What a static executable has that leaves functions, whoever calls it.
 _STATIC: Final = re.compile(
@@ -41,12 +42,14 @@ class FileHazards:
     """`reasons` why code of this file may unwind. `go`: return probes crash it.
 
     `opens`: it imports dlopen. `executes`: it can become another program, whose code nobody knows yet.
+    `confines`: it may install a seccomp filter.
     """
 
     reasons: tuple[str, ...] = ()
     go: bool = False
     opens: bool = False
     executes: bool = False
+    confines: bool = False
 
 
 def inspect(elf: ElfFile, file_name: str) -> FileHazards:
@@ -57,7 +60,9 @@ def inspect(elf: ElfFile, file_name: str) -> FileHazards:
     if table is not None:
         imports = set(table.imported())
     hazards = FileHazards(
-        opens=bool(imports & {"dlopen", "dlmopen"}), executes=any(map(_EXECUTING.fullmatch, imports))
+        opens=bool(imports & {"dlopen", "dlmopen"}),
+        executes=any(map(_EXECUTING.fullmatch, imports)),
+        confines=bool(imports & _CONFINING) or (table is None and read_dynamic(elf).static),
     )
     if sections & _GO_SECTIONS:
         return replace(hazards, reasons=(f"{file_name} is a Go program",), go=True)

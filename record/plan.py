@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from ..bpf.trials import probes_on_nops, returns_under_seccomp
 from ..errors import TargetError
 from . import processes
 from .demangle import demangle
@@ -89,23 +90,30 @@ class Plan:
 
 
 def make_plan(
-    target: Target, functions: Sequence[str], excludes: Sequence[str], *, exit_policy: ExitPolicy = "auto"
+    target: Target,
+    functions: Sequence[str],
+    excludes: Sequence[str],
+    *,
+    exit_policy: ExitPolicy = "auto",
+    allow_nop5: bool = False,
 ) -> Plan:
     """Find what the SPECs `functions` (`-f`) name, less what `excludes` (`-x`) name.
 
     Without `functions`, every function of the executable. An exclude without a module applies to all
-    modules; one that matches nothing is a notice. Raises UsageError for a SPEC that means nothing,
+    modules; one that matches nothing is a notice. With `allow_nop5` probes sit on 5-byte NOPs
+    even where this kernel kills forked children for it. Raises UsageError for a SPEC that means nothing,
     TargetError for modules and functions that are not there or cannot be traced, PrivilegeError.
     """
     specs = [parse_spec(text) for text in functions] or [Spec("*", None, Pattern("*", "glob"))]
     unwanted = [parse_spec(text) for text in excludes]
     with ExitStack() as opened:
-        return _Planner(target, opened).plan(specs, unwanted, exit_policy)
+        return _Planner(target, opened, allow_nop5).plan(specs, unwanted, exit_policy)
 
 
 class _Planner:
-    def __init__(self, target: Target, opened: ExitStack) -> None:
+    def __init__(self, target: Target, opened: ExitStack, allow_nop5: bool) -> None:
         self.target = target
+        self.allow_nop5 = allow_nop5
         self.opened = opened
         self.programs = programs(target)
         self.modules: dict[tuple[int, int], Module] = {}
@@ -118,7 +126,7 @@ class _Planner:
                 self.notices.append(f"-x {spec.text} matches nothing that would be traced")
         if not any(module.chosen or module.skipped for module in self.modules.values()):
             raise TargetError("-x excludes every function that -f matches", "Exclude less.")
-        sites = [(module, module.place_probes()) for module in self.modules.values()]
+        sites = [(module, module.place_probes(self.on_nops)) for module in self.modules.values()]
         for found in wanted.values():
             _check(found)
         placed = [(module, functions) for module, functions in sites if functions]
@@ -224,7 +232,25 @@ class _Planner:
                 name = os.path.basename(program.executable)
                 reason = f"{name} can execute another program, which may"
                 hazards = replace(hazards, reasons=(*hazards.reasons, reason))
+        if not hazards.reasons and self.confined(scan) and not returns_under_seccomp().works:
+            reason = "a seccomp filter may be in force, and with it this kernel kills at a return probe"
+            hazards = replace(hazards, reasons=(reason,))
         return hazards
+
+    def confined(self, scan: HazardScan) -> bool:
+        """Whether a seccomp filter is or may come upon the target's processes."""
+        pids: Sequence[int | str] = self.target.pids or ("self",)
+        return any(map(processes.has_seccomp, pids)) or any(
+            scan.file(file, path).confines for path, file in self.loaded()
+        )
+
+    def on_nops(self) -> bool:
+        """Whether probes may sit on 5-byte NOPs."""
+        trial = probes_on_nops()
+        if self.allow_nop5 and not trial.works:
+            notice = f"--allow-nop5: children that the program forks may be killed ({trial.detail})"
+            self.notices += [notice] * (notice not in self.notices)
+        return self.allow_nop5 or trial.works
 
     def loaded(self) -> Iterator[tuple[str, str]]:
         """(path, file) of all modules of the target's processes."""

@@ -112,6 +112,13 @@ def check(pid: int) -> None:
         raise no_privilege(pid)
 
 
+def has_seccomp(pid: int | str) -> bool:
+    """Whether a process is confined by a seccomp filter; what it starts then is too."""
+    with suppress(OSError), open(f"/proc/{pid}/status", "rb") as file:
+        return re.search(rb"^Seccomp:\t[12]$", file.read(), re.MULTILINE) is not None
+    return False
+
+
 def executable(pid: int) -> str:
     """Path of the executable, as the process sees it."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from .debug_files import find_tables
 from .elf import ElfFile
 from .functions import Function, FunctionTable, read_functions
 from .modules import Place
-from .sites import find_sites
+from .sites import find_sites, never
 from .spec import Pattern, match
 from .unwind import function_size
 
@@ -59,14 +59,16 @@ class Module:
             del self.chosen[function.offset]
         return bool(unwanted)
 
-    def place_probes(self) -> list[tuple[Function, int]]:
+    def place_probes(self, on_nops: Callable[[], bool] = never) -> list[tuple[Function, int]]:
         """The chosen functions by address, each with the file offset of its probe.
+
+        `on_nops` tells whether that may be on a 5-byte NOP; it is asked only where there is one.
 
         Those without a site move from `chosen` to `skipped`.
         """
         functions = sorted(self.chosen.values(), key=lambda function: function.address)
         placed = []
-        for function, site in zip(functions, find_sites(self.elf, functions), strict=True):
+        for function, site in zip(functions, find_sites(self.elf, functions, on_nops), strict=True):
             if site.reason is None:
                 placed.append((function, function.offset + site.skip))
             else:

@@ -15,7 +15,7 @@ entry.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -55,8 +55,17 @@ class Site(NamedTuple):
     reason: str | None = None
 
 
-def find_sites(elf: ElfFile, functions: Sequence[Function]) -> list[Site]:
-    """The site of each function of `elf`, in order. TargetError when the file cannot be read."""
+def never() -> bool:
+    return False
+
+
+def find_sites(
+    elf: ElfFile, functions: Sequence[Function], on_nops: Callable[[], bool] = never
+) -> list[Site]:
+    """The site of each function of `elf`, in order. TargetError when the file cannot be read.
+
+    `on_nops` is asked, once there is a 5-byte NOP, whether the probe may sit on it: the fastest place.
+    """
     if X86_64.elf_machine != HOST_MACHINE:
         # Other architectures have fixed-size instructions that are probed where they stand.
         return [Site(0)] * len(functions)
@@ -67,18 +76,18 @@ def find_sites(elf: ElfFile, functions: Sequence[Function]) -> list[Site]:
     for function in functions:
         length = function.size or UNKNOWN_SIZE
         if batch and size + length > _BATCH_BYTES:
-            sites += _batch(elf, batch)
+            sites += _batch(elf, batch, on_nops)
             batch, size = [], 0
         budget -= length
         if budget < 0:
-            sites += _batch(elf, batch)
+            sites += _batch(elf, batch, on_nops)
             return sites + [Site(0, OVERLAP)] * (len(functions) - len(sites))
         batch.append(function)
         size += length + _GAP
-    return sites + _batch(elf, batch)
+    return sites + _batch(elf, batch, on_nops)
 
 
-def _batch(elf: ElfFile, functions: Sequence[Function]) -> list[Site]:
+def _batch(elf: ElfFile, functions: Sequence[Function], on_nops: Callable[[], bool]) -> list[Site]:
     if not functions:
         return []
     parts = []
@@ -88,7 +97,7 @@ def _batch(elf: ElfFile, functions: Sequence[Function]) -> list[Site]:
     code = np.frombuffer(b"".join(parts), np.uint8)
     lengths = np.array([len(part) for part in parts[::2]], np.int64)
     starts = np.cumsum(lengths + _GAP) - lengths - _GAP
-    skips = _skips(code, starts, lengths)
+    skips = _skips(code, starts, lengths, on_nops)
     looping = _looping(code, starts, lengths, skips)
     sites = [Site(skip) for skip in skips.tolist()]
     for i in np.flatnonzero(looping).tolist():
@@ -104,14 +113,17 @@ def _accepted(code: bytes, site: Site) -> Site:
 
 
 def _skips(
-    code: Bytes, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    code: Bytes,
+    starts: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    on_nops: Callable[[], bool],
 ) -> npt.NDArray[np.int64]:
-    """How many bytes of each function's start do nothing."""
+    """How many bytes of each function's start do nothing, and are no site."""
     heads = code[starts[:, None] + np.arange(_PROLOGUE)]
     endbr, nop = np.frombuffer(_ENDBR64, np.uint8), np.frombuffer(_NOP5, np.uint8)
     has_endbr = (heads[:, :4] == endbr).all(axis=1)
     has_nop = np.where(has_endbr, (heads[:, 4:9] == nop).all(axis=1), (heads[:, :5] == nop).all(axis=1))
-    skips = 4 * has_endbr + 5 * has_nop
+    skips = 4 * has_endbr + 5 * (has_nop & (not (has_nop.any() and on_nops())))
     # A function of nothing else: its last instruction is as good as any.
     skips = np.where(skips < lengths, skips, 0)
     return skips.astype(np.int64)

@@ -193,6 +193,17 @@ def test_a_library_that_is_loaded_and_unloaded_again_and_again(make, survives, a
 
 
 @attached
+def test_a_library_that_throws_is_loaded_while_recording(make, survives, attach):
+    """Nothing in the process unwinds when the recording begins."""
+    library = make("thrower.cc", "-O2", "-shared", "-fPIC", name="libthrower.so")
+    trace = survives([make("loads_thrower.c", "-O2"), library], "--attach", attach)
+    assert outcomes(trace, "relay", "main") == {
+        "relay": {"complete": 12, "unwound": 11},
+        "main": {"complete": 1},
+    }
+
+
+@attached
 def test_go(make, survives, attach):
     """All functions, those of its run-time system included: entries only, one for each call, although the
     stacks of all 23 goroutines grow."""

@@ -132,7 +132,7 @@ UNWINDS = FileHazards(("a imports longjmp", "b", "c", "d", "e"))
     ("policy", "hazards", "everything", "strategy", "notices"),
     [
         ("auto", FileHazards(), False, "return", 0),
-        ("auto", FileHazards(opens=True), False, "return", 1),
+        ("auto", FileHazards(opens=True), False, "ret", 1),
         ("auto", UNWINDS, False, "ret", 1),
         ("auto", FileHazards(), True, "ret", 0),
         ("ret", UNWINDS, True, "ret", 0),

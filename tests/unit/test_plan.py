@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from funcsnoop.bpf.features import Feature
 from funcsnoop.errors import FuncsnoopError, PrivilegeError, TargetError, UsageError
 from funcsnoop.record.ifunc import _siblings, resolve
 from funcsnoop.record.plan import Plan, make_plan
@@ -436,3 +437,27 @@ def test_a_plan_is_quick(program):
     plan = make_plan(command(program), ["libc:*"], [])
     assert len(plan.functions) > 1000
     assert time.perf_counter() - started < 1.5
+
+
+@pytest.mark.parametrize(("lives", "expected"), [(True, "return"), (False, "ret")])
+def test_seccomp_where_return_probes_kill(build_text, monkeypatch, lives, expected):
+    """Only what may confine itself pays for that."""
+    monkeypatch.setattr(
+        "funcsnoop.record.plan.returns_under_seccomp", lambda: Feature(lives, "as the test wants it")
+    )
+    confined = build_text("#include <sys/prctl.h>\nint main(void) { return prctl(22, 1); }\n")
+    assert make_plan(command(confined), [], []).functions[0].exit == expected
+    free = build_text("int main(void) { return 0; }\n")
+    assert make_plan(command(free), [], []).functions[0].exit == "return"
+
+
+@pytest.mark.parametrize(("lives", "allow", "skip"), [(True, False, 0), (False, False, 5), (False, True, 0)])
+def test_sites_on_nops_where_the_kernel_bears_them(build_text, monkeypatch, lives, allow, skip):
+    monkeypatch.setattr(
+        "funcsnoop.record.plan.probes_on_nops", lambda: Feature(lives, "as the test wants it")
+    )
+    program = build_text('__attribute__((naked)) int main(void) { asm(".byte 15,31,68,0,0\\nret"); }\n')
+    plan = make_plan(command(program), [], [], allow_nop5=allow)
+    (main,) = plan.functions
+    assert main.site - main.offset == skip
+    assert any("--allow-nop5" in notice for notice in plan.notices) == (allow and not lives)

@@ -1,0 +1,115 @@
+"""What probes do to processes on this kernel, found out on a throw-away process.
+
+The process runs a program of some 200 bytes that exists in memory only: it calls a function that has a
+probe, forks, and its child calls it again; then it confines itself to the system call `exit` and calls it
+once more. Whether it lives through that is the answer. Nothing of it remains.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from functools import cache
+from typing import Final
+
+from . import syscall
+from .arch import X86_64
+from .features import NOTHING, Feature
+
+#: call f twice; fork; the child calls f; unless it died, both go on: no_new_privs, a seccomp filter
+#: that allows exit(2) and kills for all else; call f twice; exit(0). Anything amiss: exit(1).
+_CODE: Final = bytes.fromhex(
+    "e883000000e87e000000b8390000000f0585c0741e6a00b83d00000048c7c7ffffffff4889e631d2"
+    "4531d20f05833c24007549b89d000000bf26000000be0100000031d24531d24531c00f05b89d0000"
+    "00bf16000000be02000000488d0d2c000000516a044889e20f0585c0750ee815000000e810000000"
+    "31ffeb05bf01000000b83c0000000f050f1f440000c32000000000000000150000013c0000000600"
+    "00000000ff7f0600000000000080"
+)
+#: In the code: f, which is a 5-byte NOP and a return.
+_FUNCTION: Final = 0x88
+_RETURN: Final = _FUNCTION + 5
+_BASE: Final = 0x400000
+_HEADERS: Final = 64 + 56
+_SECONDS: Final = 10
+
+
+@cache
+def probes_on_nops() -> Feature:
+    """Whether a process survives a fork, and a seccomp filter, after a probe on a 5-byte NOP fired.
+
+    6.18 turns such a probe into a call, for which a forked child lacks the code.
+    """
+    return _try(_FUNCTION, "5-byte NOP", on_return=False)
+
+
+@cache
+def returns_under_seccomp() -> Feature:
+    """Whether a process with a seccomp filter survives a return probe, which is a system call since 6.11."""
+    return _try(_RETURN, "return", on_return=True)
+
+
+def _try(offset: int, what: str, *, on_return: bool) -> Feature:
+    if os.uname().machine != X86_64.name:
+        return Feature(True, "only x86-64 does what could harm")
+    try:
+        program = syscall.load_program("snoop_probe", NOTHING, syscall.ATTACH_UPROBE_MULTI)
+    except OSError as error:
+        return Feature(False, f"not tried: {error.strerror}")
+    try:
+        file = _program()
+        try:
+            link = syscall.link_uprobe_multi(
+                program,
+                syscall.ATTACH_UPROBE_MULTI,
+                f"/proc/self/fd/{file}",
+                [_HEADERS + offset],
+                [0],
+                on_return=on_return,
+            )
+            try:
+                status = _run(file)
+            finally:
+                os.close(link)
+        finally:
+            os.close(file)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Feature(False, f"the trial failed: {error}")
+    finally:
+        os.close(program)
+    if status == 0:
+        return Feature(True, f"a process survived a {what} probe, a fork and a seccomp filter")
+    return Feature(False, f"a process did not survive a {what} probe, a fork and a seccomp filter ({status})")
+
+
+def _program() -> int:
+    """A descriptor of the program, an ELF file in memory; open for reading, else it could not be run."""
+    size = _HEADERS + len(_CODE)
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH",
+        b"\x7fELF\2\1\1", 2, X86_64.elf_machine, 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 0, 0, 0,
+    )  # fmt: skip
+    readable_and_executable = 5
+    segment = struct.pack("<IIQQQQQQ", 1, readable_and_executable, 0, _BASE, _BASE, size, size, 4096)
+    writable = os.memfd_create("funcsnoop-trial", os.MFD_CLOEXEC)
+    try:
+        os.write(writable, header + segment + _CODE)
+        return os.open(f"/proc/self/fd/{writable}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(writable)
+
+
+def _run(file: int) -> int:
+    process = subprocess.Popen(
+        [f"/proc/self/fd/{file}"],
+        pass_fds=[file],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        return process.wait(_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
