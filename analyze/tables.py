@@ -39,6 +39,7 @@ def processes(metadata: TraceMetadata) -> pl.DataFrame:
     schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "tgid": pl.UInt32,
         "root_tgid": pl.Int64,
+        "inner_tgid": pl.Int64,
         "parent_tgid": pl.Int64,
         "start_ns": pl.Int64,
         "command": pl.List(pl.String),

@@ -144,6 +144,7 @@ def metadata(
             {
                 "tgid": 1000,
                 "root_tgid": None,
+                "inner_tgid": None,
                 "parent_tgid": None,
                 "start_ns": first,
                 "command": ["synthetic"],

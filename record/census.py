@@ -111,6 +111,7 @@ def _process(tgid: int) -> ProcessInfo:
     return {
         "tgid": tgid,
         "root_tgid": None,
+        "inner_tgid": _inner_tgid(directory, tgid),
         "parent_tgid": None,
         "start_ns": _start_ns(directory),
         "command": _command(directory),
@@ -153,6 +154,19 @@ def _stat_fields(directory: Path) -> list[bytes]:
 def _start_ns(directory: Path) -> int | None:
     fields = _stat_fields(directory)
     return int(fields[19]) * _NS_PER_TICK if len(fields) > 19 else None
+
+
+def _inner_tgid(directory: Path, tgid: int) -> int | None:
+    """Its id in its own pid namespace, which can be below ours, where it is another one."""
+    try:
+        lines = (directory / "status").read_bytes().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith(b"NSpid:"):
+            inner = int(line.split()[-1])
+            return inner if inner != tgid else None
+    return None
 
 
 def _runs(directory: Path) -> bool:

@@ -28,6 +28,7 @@ class ClockSnapshot(TypedDict):
 class ProcessInfo(TypedDict):
     tgid: int
     root_tgid: int | None  # as the root pid namespace numbers it, where that differs
+    inner_tgid: int | None  # as its own, innermost pid namespace numbers it, where that differs
     parent_tgid: int | None  # of a followed child: who forked it
     start_ns: int | None  # CLOCK_BOOTTIME; with tgid it identifies the process
     command: list[str]

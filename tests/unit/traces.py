@@ -77,6 +77,7 @@ class Recording:
             {
                 "tgid": tgid,
                 "root_tgid": None,
+                "inner_tgid": None,
                 "parent_tgid": None,
                 "start_ns": 5_000_000_500,
                 "command": ["./demo", "--fast"],
