@@ -163,7 +163,8 @@ def test_interrupt_ends_the_recording_of_a_running_process(ticks, start, tmp_pat
     assert target.stdout.readline() == "ready\n"
     output = tmp_path / "t.parquet"
     process = start([FUNCSNOOP, "record", "-o", output, "-f", "tick", "-p", str(target.pid)])
-    time.sleep(2.5)
+    assert any("Ctrl-C" in line for line in process.stderr)
+    time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors

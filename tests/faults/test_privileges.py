@@ -231,6 +231,18 @@ def test_capabilities_of_a_running_recorder(program, home, options, env, kept):
     assert len(pl.read_parquet(home / "trace.parquet")) == 2 * 97
 
 
+@pytest.mark.parametrize("attach", ["session", "multi", "perf"])
+def test_links_are_made_again_without_privileges(build, public, home, attach):
+    """After an exec by a thread that is not the first."""
+    program = shutil.copy(build("execs_from_thread.c", "-O1", "-pthread"), public)
+    options = ["--no-follow", "--attach", attach, "--exit", "none", "-f", "libc:usleep"]
+    done = sudo(*options, "--", program, "start")
+    assert done.returncode == 0, done.stderr
+    trace = funcsnoop.open(home / "trace.parquet")
+    assert any("not its first" in notice for notice in trace.metadata["notices"])
+    assert trace.metadata["counts"]["recorded"] > 20
+
+
 def start(program, *before, n="97"):
     process = subprocess.Popen(
         [*before, program, n], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
