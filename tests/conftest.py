@@ -43,6 +43,7 @@ def patience() -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that record run one after the other, beside those that only compute."""
     for item in items:
