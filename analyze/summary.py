@@ -17,6 +17,7 @@ from .arguments import arguments
 from .calltree import call_tree
 from .latency import latency
 from .loss import Loss
+from .registers import are_pointers, as_error
 from .trace import Trace
 
 #: How many functions, paths and values a list holds, unless asked otherwise.
@@ -27,6 +28,10 @@ LOOKED_AT = 20
 ENOUGH_CALLS = 30
 #: A latency that varies less than this with an argument is no news.
 NOTABLE_RATIO = 2.0
+#: Nor is one that explains less than this share of the time that the function takes.
+NOTABLE_SHARE = 0.01
+#: Past these, a register is hardly ever a parameter, and what it holds goes with anything.
+TELLING = ("arg0", "arg1", "ret_val")
 
 
 def summary(trace: Trace, paired: pl.LazyFrame, top: int = TOP) -> Summary:
@@ -128,26 +133,41 @@ def _hot_paths(tree: pl.DataFrame, names: list[str], count: int) -> list[Summary
 
 
 def _varying(values: pl.DataFrame, count: int) -> list[SummaryArgument]:
-    """Where medians of two groups with enough calls lie farthest apart."""
-    found: list[SummaryArgument] = []
-    for row in values.iter_rows(named=True):
-        groups = [group for group in row["groups"] if group["calls"] >= ENOUGH_CALLS]
-        if len(groups) < 2:
-            continue
-        fast = min(groups, key=lambda group: cast(int, group["p50_ns"]))
-        slow = max(groups, key=lambda group: cast(int, group["p50_ns"]))
-        ratio = slow["p50_ns"] / max(fast["p50_ns"], 1)
-        if ratio >= NOTABLE_RATIO:
-            found.append(
-                {
-                    "function": row["function"],
-                    "arg": row["arg"],
-                    "ratio": ratio,
-                    "fast": _group(fast),
-                    "slow": _group(slow),
-                }
-            )
-    return sorted(found, key=lambda item: -item["ratio"])[:count]
+    """Where a value goes with much of the time of its function, one line a function, most time first."""
+    best: dict[str, tuple[float, SummaryArgument]] = {}
+    for row in values.filter(pl.col("arg").is_in(TELLING)).iter_rows(named=True):
+        found = _relation(row)
+        if found is not None and found[0] > best.get(row["function"], (0.0,))[0]:
+            best[row["function"]] = found
+    return [item for _, item in sorted(best.values(), key=lambda pair: -pair[0])[:count]]
+
+
+def _relation(row: dict[str, Any]) -> tuple[float, SummaryArgument] | None:
+    """How latency goes with a row of the args report, and the time that this explains; None if it hardly
+    does.
+
+    That time is what the calls took longer than they would have, had each been as quick as the fastest
+    group.
+    """
+    groups = [group for group in row["groups"] if group["calls"] >= ENOUGH_CALLS]
+    # How large a pointer is says nothing.
+    ranges = any(group["low"] != group["high"] for group in groups)
+    if len(groups) < 2 or (ranges and are_pointers(row)):
+        return None
+    fast = min(groups, key=lambda group: cast(int, group["p50_ns"]))
+    slow = max(groups, key=lambda group: cast(int, group["p50_ns"]))
+    ratio = slow["p50_ns"] / max(fast["p50_ns"], 1)
+    explained = sum(group["calls"] * (group["p50_ns"] - fast["p50_ns"]) for group in groups)
+    whole = sum(group["calls"] * group["p50_ns"] for group in groups)
+    if ratio < NOTABLE_RATIO or explained < NOTABLE_SHARE * whole:
+        return None
+    return explained, {
+        "function": row["function"],
+        "arg": row["arg"],
+        "ratio": ratio,
+        "fast": _group(fast),
+        "slow": _group(slow),
+    }
 
 
 def _group(group: dict[str, Any]) -> Any:
@@ -159,7 +179,7 @@ def _returns(values: pl.DataFrame, count: int) -> list[SummaryReturn]:
     found: list[SummaryReturn] = [
         {
             "function": row["function"],
-            "value": _as_error(int(item["value"])),
+            "value": as_error(int(item["value"])),
             "count": item["count"],
             "share": item["count"] / row["count"],
         }
@@ -169,11 +189,3 @@ def _returns(values: pl.DataFrame, count: int) -> list[SummaryReturn]:
     # A value that hardly any two calls share says nothing.
     telling = [item for item in found if item["value"] < 0 or (item["count"] > 1 and item["share"] >= 0.05)]
     return sorted(telling, key=lambda item: (item["value"] >= 0, -item["count"]))[:count]
-
-
-def _as_error(register: int) -> int:
-    """A register as a negative number, where it is a small one in 32 or 64 bits, as errors are."""
-    for bits in (32, 64):
-        if (1 << bits) - 4095 <= register < 1 << bits:
-            return register - (1 << bits)
-    return register

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from .printable import printable
 from .table import Column, write_table
-from .units import count, duration, printable
+from .units import count, duration
 
 if TYPE_CHECKING:
     import polars as pl

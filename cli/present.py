@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 from ..errors import UsageError
 from .exports import FORMATS, to_json
 from .graph import write_tree
+from .printable import printable
 from .reports import ASCENDING, REPORTS, Choice
 from .summary_text import write_summary
 from .table import write_table
-from .units import printable
 
 if TYPE_CHECKING:
     import polars as pl

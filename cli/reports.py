@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .printable import printable
 from .table import Column
-from .units import count, duration, printable
+from .units import count, duration
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,6 +47,9 @@ class Report:
     #: More rows than this are cut, with a note, where a table is for reading.
     most: int | None = None
 
+
+#: With more groups than this, a table shows only the two that differ most.
+MANY_GROUPS = 3
 
 #: Numbers sort from the greatest down, but for these, which number or date things.
 ASCENDING = {
@@ -127,7 +131,11 @@ def _callgraph(frame: pl.DataFrame, began: int) -> list[Column]:
 
 
 def _args(frame: pl.DataFrame, began: int) -> list[Column]:
+    from ..analyze.registers import are_pointers
+
     types = frame["type"].to_list()
+    rows = frame.to_dicts()
+    kinds = ["ptr" if row["type"] is None and are_pointers(row) else row["type"] for row in rows]
     return [
         Column("FUNCTION", _texts(frame, "function"), left=True, elastic=True),
         Column("ARG", _texts(frame, "arg"), left=True),
@@ -137,23 +145,22 @@ def _args(frame: pl.DataFrame, began: int) -> list[Column]:
         *(
             Column(
                 name.upper(),
-                [value_text(value, kind) for value, kind in zip(frame[name].to_list(), types, strict=True)],
+                [value_text(value, kind) for value, kind in zip(frame[name].to_list(), kinds, strict=True)],
                 rank=rank,
             )
             for name, rank in (("min", 5), ("p50", 1), ("max", 6))
         ),
         Column(
             "TOP VALUES",
-            [_top(*pair) for pair in zip(frame["top"].to_list(), types, strict=True)],
+            [_top(*pair) for pair in zip(frame["top"].to_list(), kinds, strict=True)],
             rank=3,
             left=True,
         ),
         Column(
             "P50 BY VALUE",
-            [_groups(*pair) for pair in zip(frame["groups"].to_list(), types, strict=True)],
+            [_groups(*pair) for pair in zip(frame["groups"].to_list(), kinds, strict=True)],
             rank=2,
             left=True,
-            elastic=True,
         ),
     ]
 
@@ -175,12 +182,27 @@ def _top(top: list[dict[str, Any]], kind: str | None) -> str:
 
 
 def _groups(groups: list[dict[str, Any]], kind: str | None) -> str:
-    texts = []
-    for group in groups:
-        low, high = value_text(group["low"], kind), value_text(group["high"], kind)
-        time = " ".join(duration(group["p50_ns"]).split())
-        texts.append(f"{low}: {time}" if low == high else f"{low}…{high}: {time}")
-    return ", ".join(texts)
+    """Medians by value; where there are many values those of the fastest and of the slowest."""
+    if kind == "ptr" and any(group["low"] != group["high"] for group in groups):
+        return "-"  # how large a pointer is says nothing
+    if len(groups) <= MANY_GROUPS:
+        return ", ".join(_group(group, kind) for group in groups)
+    fast, *_, slow = sorted(groups, key=lambda group: group["p50_ns"])
+    return f"{_group(fast, kind)} to {_group(slow, kind)}"
+
+
+def _group(group: dict[str, Any], kind: str | None) -> str:
+    return f"{span_text(group['low'], group['high'], kind)}: {' '.join(duration(group['p50_ns']).split())}"
+
+
+def span_text(low: Any, high: Any, kind: str | None) -> str:
+    """A group of values."""
+    if low == high:
+        return value_text(low, kind)
+    if int(low) >= 1 << 16 and int(low) & (int(low) - 1) == 0:
+        exponent = int(low).bit_length() - 1
+        return f"2^{exponent}…2^{exponent + 1}"
+    return f"{value_text(low, kind)}…{value_text(high, kind)}"
 
 
 def _calls(frame: pl.DataFrame, began: int) -> list[Column]:

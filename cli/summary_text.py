@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
-from .reports import value_text
+from ..analyze.registers import as_error, is_pointer
+from .printable import printable
+from .reports import span_text, value_text
 from .table import Column, write_table
-from .units import count, duration, elide, printable
+from .units import count, duration, elide
 
 if TYPE_CHECKING:
-    from ..schemas.summary import Summary, SummaryFunction
+    from ..schemas.summary import Summary, SummaryFunction, SummaryGroup
 
 
 def write_summary(summary: Summary, out: TextIO, width: int | None) -> None:
@@ -43,18 +46,17 @@ def write_summary(summary: Summary, out: TextIO, width: int | None) -> None:
             out,
             width,
         )
-    for title, lines in (
+    for title, columns in (
         ("Latency that goes with an argument (raw registers)", _arguments(summary)),
         ("Return values (raw registers)", _returns(summary)),
     ):
-        if lines:
+        if columns[0].cells:
             out.write(f"\n{title}\n")
-            for line in lines:
-                out.write(_line(f"  {line}", width))
+            write_table(columns, out, width)
     if summary["notices"]:
         out.write("\nNotices\n")
         for notice in summary["notices"]:
-            out.write(f"  {printable(notice)}\n")
+            out.write(wrapped(printable(notice), width))
     out.write("\n")
 
 
@@ -128,24 +130,52 @@ def _functions(functions: Sequence[SummaryFunction], by: str, out: TextIO, width
     )
 
 
-def _arguments(summary: Summary) -> list[str]:
-    lines = []
-    for item in summary["arguments"]:
-        sides = []
-        for side in (item["slow"], item["fast"]):
-            low, high = value_text(side["low"], None), value_text(side["high"], None)
-            at = low if low == high else f"{low}…{high}"
-            sides.append(f"{' '.join(duration(side['p50_ns']).split())} at {at} ({side['calls']:,} calls)")
-        lines.append(f"{printable(item['function'])} {item['arg']}: p50 {sides[0]}, {sides[1]}")
-    return lines
+def _arguments(summary: Summary) -> list[Column]:
+    items = summary["arguments"]
 
+    def side(name: Literal["slow", "fast"], rank: int) -> list[Column]:
+        groups = [item[name] for item in items]
+        return [
+            Column("  SLOW" if name == "slow" else "FAST", [duration(group["p50_ns"]) for group in groups]),
+            Column("AT", [_span(item["arg"], item[name]) for item in items], left=True),
+            Column("CALLS", [count(group["calls"]) for group in groups], rank=rank),
+        ]
 
-def _returns(summary: Summary) -> list[str]:
     return [
-        f"{printable(item['function'])}: {value_text(item['value'], None)} "
-        f"in {item['count']:,} calls ({item['share']:.1%})"
-        for item in summary["returns"]
+        *side("slow", 1),
+        *side("fast", 2),
+        Column("OF", [item["arg"] for item in items], left=True),
+        Column("FUNCTION", [printable(item["function"]) for item in items], left=True, elastic=True),
     ]
+
+
+def _span(arg: str, group: SummaryGroup) -> str:
+    low, high = group["low"], group["high"]
+    if arg == "ret_val" and low == high:
+        low = high = as_error(low)
+    return span_text(low, high, kind_of(low))
+
+
+def _returns(summary: Summary) -> list[Column]:
+    items = summary["returns"]
+    return [
+        Column("   CALLS", [count(item["count"]) for item in items]),
+        Column("SHARE", [f"{item['share']:.1%}" for item in items]),
+        Column("VALUE", [value_text(item["value"], kind_of(item["value"])) for item in items]),
+        Column("FUNCTION", [printable(item["function"]) for item in items], left=True, elastic=True),
+    ]
+
+
+def kind_of(value: int) -> str | None:
+    """How to show a register of which only this value is known."""
+    return "ptr" if is_pointer(value) else None
+
+
+def wrapped(text: str, width: int | None) -> str:
+    """`text` with an indent, broken between words."""
+    if width is None:
+        return f"  {text}\n"
+    return textwrap.fill(text, max(width, 20), initial_indent="  ", subsequent_indent="    ") + "\n"
 
 
 def _line(text: str, width: int | None) -> str:

@@ -26,18 +26,6 @@ def count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
-def printable(text: str) -> str:
-    """`text` with everything spelled out that would steer a terminal rather than show on it."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if _shows(c) else c.encode("unicode_escape").decode() for c in text)
-
-
-def _shows(character: str) -> bool:
-    # Format characters reorder text or hide in it; a name with them could pass for another.
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-
-
 def elide(text: str, width: int) -> str:
     """`text` in at most `width` columns; what is too long loses its middle, as both ends tell more."""
     if width_of(text) <= width:
