@@ -92,7 +92,7 @@ def test_following_never_puts_return_probes_on_bystanders(family, run):
 
 
 def test_exec_from_a_thread_that_is_not_the_first(build, record):
-    """The new program has the old one's id and none of its links: they are made again, and the gap is told."""
+    """The new program has the old one's id and none of its links: they are made again, the gap is told."""
     program = build("execs_from_thread.c", *FLAGS)
     trace = record(["-f", "libc:usleep", "--exit", "none"], [program, "start"])
     recorded = trace.metadata["counts"]["recorded"]

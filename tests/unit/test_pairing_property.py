@@ -77,7 +77,7 @@ def test_with_events_missing_no_call_is_invented(program: list[list[Node]], seed
 
 
 def loss_windows(recording: Recording, kept: list[bool]) -> list[dict[str, object]]:
-    """What the kernel would report: for each thread, runs of lost events with the highest frame among them."""
+    """What the kernel would report: for each thread, runs of lost events with their highest frame."""
     windows: list[dict[str, object]] = []
     current: dict[int, dict[str, object]] = {}
     for row, keep in zip(recording.rows, kept, strict=True):
