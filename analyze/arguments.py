@@ -70,7 +70,7 @@ def arguments(
 def _describe(raw: Addresses, duration: Ints, kind: str | None) -> dict[str, Any]:
     """The distribution of one column of one function; `duration` is -1 where a call isn't complete."""
     value = apply(raw, kind or "u64")
-    order = np.argsort(value, kind="stable")
+    order = _order(value)
     value, duration = value[order], duration[order]
     first = np.flatnonzero(np.r_[True, value[1:] != value[:-1]])
     counts = np.diff(np.r_[first, len(value)])
@@ -88,6 +88,14 @@ def _describe(raw: Addresses, duration: Ints, kind: str | None) -> dict[str, Any
         "top": [{"value": int(distinct[i]), "count": int(counts[i])} for i in frequent],
         "groups": _groups(value, duration, complete, len(distinct) <= FEW, kind or "u64"),
     }
+
+
+def _order(value: Values) -> Ints:
+    """The stable order of values."""
+    least = value.min()
+    span = int(value.max()) - int(least)
+    # NumPy sorts 16-bit integers by radix, and most arguments are small numbers, or close together.
+    return np.argsort((value - least).astype(np.uint16) if span < 1 << 16 else value, kind="stable")
 
 
 def _groups(value: Values, duration: Ints, complete: Flags, few: bool, kind: str) -> list[dict[str, int]]:

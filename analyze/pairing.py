@@ -237,7 +237,7 @@ def _frame(parts: list[_Calls], threads: list[Thread]) -> pl.DataFrame:
     pid = np.array([t.pid for t in threads], np.uint32)
 
     def column(values: NDArray[Any], kind: pa.DataType, valid: Flags | None = None) -> pa.Array[Any]:
-        typed = values.astype(kind.to_pandas_dtype(), copy=False)
+        typed = values.astype(str(kind), copy=False)  # Arrow's own conversion would import pandas
         return pa.array(typed, type=kind, mask=None if valid is None else ~valid)
 
     start, end = joined.pop("start"), joined.pop("end")

@@ -53,7 +53,7 @@ def summary(trace: Trace, paired: pl.LazyFrame, top: int = TOP) -> Summary:
         paired.filter(pl.col("function").is_in(slowest.implode())),
         functions,
         trace.values,
-        trace.value_columns,
+        [name for name in trace.value_columns if name in TELLING],
     ).collect()
     return {
         "trace": str(trace.path),
@@ -135,7 +135,7 @@ def _hot_paths(tree: pl.DataFrame, names: list[str], count: int) -> list[Summary
 def _varying(values: pl.DataFrame, count: int) -> list[SummaryArgument]:
     """Where a value goes with much of the time of its function, one line a function, most time first."""
     best: dict[str, tuple[float, SummaryArgument]] = {}
-    for row in values.filter(pl.col("arg").is_in(TELLING)).iter_rows(named=True):
+    for row in values.iter_rows(named=True):
         found = _relation(row)
         if found is not None and found[0] > best.get(row["function"], (0.0,))[0]:
             best[row["function"]] = found
