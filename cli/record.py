@@ -162,8 +162,8 @@ def record(
     root = privileges.become_invoking_user(as_root=as_root)
     # A dry run does without PyArrow, and without bcc.
     privileges.import_without("numpy", *(() if dry_run else ("pyarrow", "pyarrow.parquet")))
+    from ..record.memory import check_ring_bytes
     from ..record.plan import make_plan
-    from ..record.recorder import check_ring_bytes
     from ..record.target import Target
     from .quantities import parse_duration, parse_size
 

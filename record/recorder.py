@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -14,23 +13,23 @@ from pathlib import Path
 from ..bpf.features import Strategy, choose
 from ..bpf.links import Leave, Links, Probe
 from ..bpf.program import Programs, Sizes
-from ..errors import OutputError, TargetError, UsageError
+from ..errors import OutputError, TargetError
 from ..schemas.chain import RECORDING
 from ..schemas.metadata import ClockSnapshot, Counts, TraceMetadata
 from .census import Census
 from .columns import Columns
 from .drain import Drain
 from .encoder import Encoder
+from .ends import Targets
 from .following import MOST_PROCESSES, decide
 from .launch import HeldCommand
+from .memory import available_bytes, default_ring_bytes
 from .metadata import build_metadata, clock_snapshot
 from .namespaces import pid_namespace, sees
 from .plan import Plan, PlannedFunction
 from .privileges import Identity, renounce, still_needed
 from .so_far import SoFar, add_unsaved
 from .writer import TraceWriter
-
-DEFAULT_RING_BYTES = 16 << 20
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_SECONDS = 0.1
@@ -146,7 +145,7 @@ class Recorder:
             links_again=perf_filters,
             look=self._programs.counts,
         )
-        drain = Drain(self._programs, ring, loss_ring, limit_bytes=_available_bytes() // 4, keep=keep)
+        drain = Drain(self._programs, ring, loss_ring, limit_bytes=available_bytes() // 4, keep=keep)
         encoder = Encoder(
             drain,
             Columns([function.symbol for function in functions]),
@@ -256,7 +255,7 @@ class Recorder:
         begin = started["monotonic_ns"]
         deadline = None if self._options.duration_ns is None else begin + self._options.duration_ns
         census_due = time.monotonic() + _CENSUS_SECONDS
-        targets = _Targets(self._tgids)
+        targets = Targets(self._tgids)
         self._undo.callback(targets.close)
         while True:
             now = time.monotonic_ns()
@@ -367,56 +366,3 @@ class Recorder:
 def _probe(function: PlannedFunction) -> Probe:
     leaves = tuple(Leave(site.offset, site.kind == "jump", site.condition) for site in function.exit_sites)
     return Probe(function.site, function.cookie, function.exit == "return", leaves)
-
-
-class _Targets:
-    """Whether processes that are not our children have ended; pidfds cannot mean another process."""
-
-    def __init__(self, tgids: tuple[int, ...]) -> None:
-        self._poll = select.poll()
-        self._open: set[int] = set()
-        for tgid in tgids:
-            try:
-                descriptor = os.pidfd_open(tgid)
-            except ProcessLookupError:
-                continue
-            self._open.add(descriptor)
-            self._poll.register(descriptor, select.POLLIN)
-
-    def all_gone(self) -> bool:
-        for descriptor, _ in self._poll.poll(0):
-            self._poll.unregister(descriptor)
-            self._open.remove(descriptor)
-            os.close(descriptor)
-        return not self._open
-
-    def close(self) -> None:
-        for descriptor in self._open:
-            os.close(descriptor)
-        self._open.clear()
-
-
-def default_ring_bytes() -> int:
-    """16 MiB, or the power of two below a sixty-fourth of the memory that is free."""
-    size = DEFAULT_RING_BYTES
-    while size > 64 * 1024 and size > _available_bytes() // 64:
-        size //= 2
-    return size
-
-
-def check_ring_bytes(size: int) -> int:
-    """The ring's size in bytes as the kernel takes it; `UsageError` where it does not."""
-    page = os.sysconf("SC_PAGESIZE")
-    if size < page or size & (size - 1) or size > 1 << 31:
-        raise UsageError(
-            f"a buffer of {size} bytes is not possible",
-            f"Give --buffer a power of two from {page // 1024}K to 2G, such as 16M.",
-        )
-    return size
-
-
-def _available_bytes() -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 1 << 30

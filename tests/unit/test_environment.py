@@ -9,7 +9,7 @@ import pytest
 from funcsnoop.bpf import arch, binding, features
 from funcsnoop.bpf.features import Feature, Strategy
 from funcsnoop.errors import KernelError, UsageError
-from funcsnoop.record.recorder import check_ring_bytes
+from funcsnoop.record.memory import check_ring_bytes
 
 
 def no_bcc(monkeypatch, system=()):
