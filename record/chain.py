@@ -12,12 +12,15 @@ import errno
 import os
 import zlib
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..bpf.layout import ENTRY, EXIT, event_dtype
 from ..errors import OutputError
 from ..schemas import EVENTS, METADATA_KEY
 from ..schemas.chain import CHECKSUM_KEY, COMMIT_KEY, SEAL, SEAL_MAGIC
+from .columns import Columns
 
 
 class Sink:
@@ -128,13 +131,9 @@ def seal(start: int, rows: int, content: bytes) -> bytes:
 def check_arrow() -> None:
     """Write two small commits to memory and read them back; `OutputError` if that gives anything else."""
     descriptor = os.memfd_create("funcsnoop-check")
-    columns = [
-        pa.DictionaryArray.from_arrays(pa.array([0, 1], field.type.index_type), pa.array(["a", "b"]))
-        if pa.types.is_dictionary(field.type)
-        else pa.array([1, None if field.nullable else 2], field.type)
-        for field in EVENTS
-    ]
-    table = pa.Table.from_arrays(columns, schema=EVENTS)
+    events = np.zeros(2, event_dtype("lean", 1))
+    events["type"], events["cookie"] = (ENTRY, EXIT), (1, 2)
+    table = pa.Table.from_batches([Columns(["a", "b"]).convert(events)], EVENTS)
     try:
         chain = Chain(descriptor)
         chain.commit(table, b"{}")
