@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 from collections.abc import Iterable
@@ -82,12 +83,10 @@ def _summaries(
         if form in ("table", "markdown"):
             if number:
                 text.write("\n")
-            if form == "markdown":
-                text.write("```\n")
-            write_summary(one, text, width)
-            text.write(f"{choice.loss}\n")
-            if form == "markdown":
-                text.write("```\n")
+            shown = io.StringIO()
+            write_summary(one, shown, width)
+            shown.write(f"{choice.loss}\n")
+            text.write(fenced(shown.getvalue()) if form == "markdown" else shown.getvalue())
         else:
             found.append(one)
             _note(choice, traces)
@@ -97,6 +96,12 @@ def _summaries(
     elif form == "ndjson":
         for one in found:
             out.write(to_json(one).encode() + b"\n")
+
+
+def fenced(text: str) -> str:
+    """`text` as a code block of Markdown, whatever is in it."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}\n{text}{fence}\n"
 
 
 def _table(

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from funcsnoop import schemas
+from funcsnoop.cli.present import fenced
 from funcsnoop.schemas.summary import Summary
 
 from .traces import Recording, function
@@ -347,3 +348,8 @@ def test_help_is_quick_to_import() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_code_block_ends_where_it_should() -> None:
+    assert fenced("a\n") == "```\na\n```\n"
+    assert fenced("````\n") == "`````\n````\n`````\n"
