@@ -17,7 +17,7 @@ from .arguments import arguments
 from .calltree import call_tree
 from .latency import latency
 from .loss import Loss
-from .registers import are_pointers, as_error
+from .registers import as_error, is_pointer
 from .trace import Trace
 
 #: How many functions, paths and values a list holds, unless asked otherwise.
@@ -150,10 +150,11 @@ def _relation(row: dict[str, Any]) -> tuple[float, SummaryArgument] | None:
     group.
     """
     groups = [group for group in row["groups"] if group["calls"] >= ENOUGH_CALLS]
-    # How large a pointer is says nothing.
-    ranges = any(group["low"] != group["high"] for group in groups)
-    if len(groups) < 2 or (ranges and are_pointers(row)):
+    if len(groups) < 2:
         return None
+    ranges = any(group["low"] != group["high"] for group in groups)
+    if ranges and any(is_pointer(int(item["value"])) for item in row["top"]):
+        return None  # how large a pointer is says nothing
     fast = min(groups, key=lambda group: cast(int, group["p50_ns"]))
     slow = max(groups, key=lambda group: cast(int, group["p50_ns"]))
     ratio = slow["p50_ns"] / max(fast["p50_ns"], 1)

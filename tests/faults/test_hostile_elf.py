@@ -44,6 +44,7 @@ def tables(whole: bytes) -> list[tuple[int, int, int]]:
             found.append((offset, _SYMBOL, size))
         elif kind == 1 and size < 1 << 16:
             found.append((offset, 8, size))
+    return found
 
 
 def mutated(whole: bytes, rng: random.Random) -> bytes:

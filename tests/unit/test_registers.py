@@ -89,6 +89,7 @@ def test_the_size_of_an_address_tells_nothing(tmp_path: Path) -> None:
     low = [0x19E90000 + 8 * i for i in range(40)]
     high = [HEAP + 8 * i for i in range(40)]
     assert told(tmp_path, [*low, *high], high) == []
+    assert told(tmp_path, [*range(64, 104), *high, *high], high) == []
     sizes = range(300, 340)
     assert told(tmp_path, [*range(70, 110), *sizes], list(sizes)) != []
 
