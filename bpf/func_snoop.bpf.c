@@ -79,6 +79,11 @@ enum event_type {
 #define COOKIE_CONDITION(cookie) (((cookie) >> 32) & 0xf)
 #define COOKIE_CONDITIONAL (1ULL << 36)
 #define COOKIE_TAIL (1ULL << 37)
+/*
+ * That of a perf event's return probe names the process that it is for, 0 for any: the kernel's own
+ * filter does not hold there on 6.1, and a return would be seen once for each process traced.
+ */
+#define COOKIE_OWNER(cookie) ((u32)((cookie) >> 40))
 
 struct func_trace_event {
 	enum event_type type;
@@ -349,7 +354,12 @@ int generic_entry(struct pt_regs *ctx)
 
 int generic_exit(struct pt_regs *ctx)
 {
-	snoop(ctx, EVENT_EXIT, snoop_get_attach_cookie(ctx), ctx->REG_SP - FRAME_AT_RETURN);
+	u64 cookie = snoop_get_attach_cookie(ctx);
+	u32 pid, tgid, owner = COOKIE_OWNER(cookie);
+
+	if (owner && (!current_ids(&pid, &tgid) || tgid != owner))
+		return 0;
+	snoop(ctx, EVENT_EXIT, COOKIE_FUNCTION(cookie), ctx->REG_SP - FRAME_AT_RETURN);
 	return 0;
 }
 

@@ -14,6 +14,9 @@ CONDITION_SHIFT = 32
 CONDITIONAL = 1 << 36
 TAIL_JUMP = 1 << 37
 
+#: Where the cookie of a perf event's return probe names its process, which has at most 22 bits.
+OWNER_SHIFT = 40
+
 #: FUNC_NAME_LEN: with the terminating NUL.
 NAME_BYTES = 64
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..errors import FuncsnoopError, KernelError, PrivilegeError, TargetError
 from . import syscall
 from .features import Strategy, uprobe_pmu
-from .layout import CONDITION_SHIFT, CONDITIONAL, TAIL_JUMP
+from .layout import CONDITION_SHIFT, CONDITIONAL, OWNER_SHIFT, TAIL_JUMP
 from .program import Programs
 
 
@@ -176,6 +176,8 @@ class Links:
         side: _Side,
     ) -> None:
         pmu_type, return_bit = uprobe_pmu()
+        owner = (pid or 0) << OWNER_SHIFT if side is _Side.RETURN else 0
+        loaded = self._programs.load(program)
         for place in places:
             event = syscall.open_uprobe_event(
                 pmu_type,
@@ -186,7 +188,7 @@ class Links:
             )
             # The link keeps the event alive.
             try:
-                links.append(syscall.link_perf_event(self._programs.load(program), event, place.cookie))
+                links.append(syscall.link_perf_event(loaded, event, place.cookie | owner))
             finally:
                 os.close(event)
 
