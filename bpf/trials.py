@@ -7,15 +7,18 @@ once more. Whether it lives through that is the answer. Nothing of it remains.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Final
 
 from . import syscall
 from .arch import X86_64
-from .features import NOTHING, Feature
+from .features import NOTHING, Feature, uprobe_pmu
 
 #: call f twice; fork; the child calls f; unless it died, both go on: no_new_privs, a seccomp filter
 #: that allows exit(2) and kills for all else; call f twice; exit(0). Anything amiss: exit(1).
@@ -53,33 +56,44 @@ def _try(offset: int, what: str, *, on_return: bool) -> Feature:
     if os.uname().machine != X86_64.name:
         return Feature(True, "only x86-64 does what could harm")
     try:
-        program = syscall.load_program("snoop_probe", NOTHING, syscall.ATTACH_UPROBE_MULTI)
-    except OSError as error:
-        return Feature(False, f"not tried: {error.strerror}")
-    try:
-        file = _program()
-        try:
-            link = syscall.link_uprobe_multi(
-                program,
-                syscall.ATTACH_UPROBE_MULTI,
-                f"/proc/self/fd/{file}",
-                [_HEADERS + offset],
-                [0],
-                on_return=on_return,
-            )
-            try:
-                status = _run(file)
-            finally:
-                os.close(link)
-        finally:
-            os.close(file)
-    except (OSError, subprocess.SubprocessError) as error:
+        with ExitStack() as undo:
+            file = _program()
+            undo.callback(os.close, file)
+            undo.callback(os.close, _link(f"/proc/self/fd/{file}", _HEADERS + offset, on_return))
+            status = _run(file)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         return Feature(False, f"the trial failed: {error}")
-    finally:
-        os.close(program)
     if status == 0:
         return Feature(True, f"a process survived a {what} probe, a fork and a seccomp filter")
     return Feature(False, f"a process did not survive a {what} probe, a fork and a seccomp filter ({status})")
+
+
+def _link(path: str, offset: int, on_return: bool) -> int:
+    """A link that does nothing; to a perf event where the kernel has no multi links."""
+    try:
+        with _loaded(syscall.ATTACH_UPROBE_MULTI) as program:
+            return syscall.link_uprobe_multi(
+                program, syscall.ATTACH_UPROBE_MULTI, path, [offset], [0], on_return=on_return
+            )
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    kind, return_bit = uprobe_pmu()
+    event = syscall.open_uprobe_event(kind, path, offset, return_bit=return_bit if on_return else None)
+    try:
+        with _loaded(0) as program:
+            return syscall.link_perf_event(program, event, 0)
+    finally:
+        os.close(event)
+
+
+@contextmanager
+def _loaded(attach_type: int) -> Iterator[int]:
+    program = syscall.load_program("snoop_probe", NOTHING, attach_type)
+    try:
+        yield program
+    finally:
+        os.close(program)
 
 
 def _program() -> int:
