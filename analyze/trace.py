@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
-from ..schemas import MAX_ARGS, TraceMetadata
+from ..schemas import CALLS, MAX_ARGS, TraceMetadata
 from . import arguments, callgraph, calls, latency, tables, threads
 from .casts import Cast
 from .loss import Loss
 from .memory import check_fits
 from .pairing import EVENT_BYTES, NEEDS, pair
 from .reading import TraceFile
+
+#: The columns of events that hold a register.
+VALUES = [*(f"arg{i}" for i in range(MAX_ARGS)), "ret_val"]
 
 
 class Trace:
@@ -97,8 +100,19 @@ class Trace:
 
     def calls(self, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
         """Every call, `schemas.CALLS`, in order of thread and start."""
-        names = [*(f"arg{i}" for i in range(MAX_ARGS)), "ret_val"]
-        return calls.calls(self._or_all(paired), self.functions, self.values(names))
+        return calls.calls(self._or_all(paired), self.functions, self.values(VALUES))
+
+    def call_batches(
+        self, columns: Sequence[str] | None = None, *, rows: int = 1 << 18, paired: pl.LazyFrame | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Every call in frames of at most `rows` rows, in order of (tgid, pid, start), thread by thread.
+
+        `columns` are names of `schemas.CALLS`, and `function`, uint32, the row in `functions`; by default
+        all of them, `function` last.
+        """
+        wanted = [*CALLS.names, "function"] if columns is None else list(columns)
+        values = [name for name in wanted if name in VALUES]
+        return calls.batches(self._or_all(paired), self.functions, self.values(values), wanted, rows)
 
     def latency(self, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
         """How long each function took, `schemas.LATENCY`, by falling `total_ns`."""

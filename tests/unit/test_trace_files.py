@@ -211,3 +211,22 @@ def test_functions_and_processes(tmp_path: Path) -> None:
     assert trace.processes.select("tgid", "executable").collect().row(0) == (7, "/usr/bin/demo")
     assert METADATA_KEY == b"funcsnoop"
     assert trace.metadata["host"] == "testhost"
+
+
+def test_calls_in_batches(tmp_path: Path) -> None:
+    recording = sample()
+    for start in range(7):
+        recording.entry("g", 40_000 + start, 900 - 10 * start, pid=6, tgid=6)
+    trace = funcsnoop.open(recording.write(tmp_path / "t.parquet"))
+    whole = trace.calls().collect()
+    parts = list(trace.call_batches(rows=1009))
+    assert [len(part) for part in parts] == [1009, 1009, 3007 - 2018]
+    joined = pl.concat(parts)
+    assert joined.columns == [*whole.columns, "function"]
+    assert joined.drop("function").equals(whole)
+    assert joined["function"].to_list() == [1] * 7 + [0] * 3000
+    some = pl.concat(trace.call_batches(["name", "ret_val", "function"], rows=1009))
+    assert some.equals(joined.select("name", "ret_val", "function"))
+    assert [part.columns for part in trace.call_batches(["start"])] == [["start"]]
+    chosen = trace.paired.filter(pl.col("tgid") == 6)
+    assert pl.concat(trace.call_batches(paired=chosen)).equals(joined.head(7))
