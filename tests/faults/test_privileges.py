@@ -203,7 +203,9 @@ def test_command_that_only_root_may_execute(program, home, public):
 def test_signal_reaches_a_command_that_runs_as_root(program, home):
     recorder = begin(["--as-root", "-f", "libshared:shared_add", "--", program, "97"], SUDO)
     recorder.terminate()
-    recorder.communicate(timeout=60)
+    # Its stdin stays open: at the end of it the program would end by itself.
+    recorder.wait(timeout=60)
+    recorder.communicate()
     assert recorder.returncode == 128 + 15
     assert funcsnoop.open(home / "trace.parquet").metadata["exit_status"] == 128 + 15
 
