@@ -34,11 +34,13 @@ def arguments(
     """`schemas.ARGS`, a row for each function and each of `columns` that has values.
 
     `values(columns)` gives those columns of the events, in file order. Functions come by falling number
-    of calls. `marked` adds a column `type`, string: what a value was cast to, null for a raw register.
+    of calls. `marked` adds the columns `type`, string: what a value was cast to, null for a raw register; and
+    `cookie`, as functions can share a name.
     Raises UsageError for a cast that applies to nothing.
     """
     calls = paired.select("function", "entry_row", "exit_row", "duration_ns").sort("function").collect()
-    table = functions.select("function", "demangled", "symbol").collect()
+    table = functions.select("function", "demangled", "symbol", "cookie").collect()
+    cookies = table["cookie"].to_list()
     names = list(zip(table["demangled"].to_list(), table["symbol"].to_list(), strict=True))
     for cast in casts:
         if not any(cast.applies(demangled, symbol, cast.arg) for demangled, symbol in names):
@@ -62,6 +64,7 @@ def arguments(
             kind = next((c.kind for c in reversed(casts) if c.applies(name[0], name[1], column)), None)
             row = _describe(raw[part][known[part]], duration[part][known[part]], kind)
             row |= {"function": name[0], "arg": column, "nulls": count - row["count"], "type": kind}
+            row["cookie"] = cookies[function]
             found.append((-count, function, position, row))
     found.sort(key=lambda item: item[:3])
     return _table([row for *_, row in found], marked).lazy()
@@ -155,6 +158,7 @@ def _table(rows: list[dict[str, Any]], marked: bool) -> pl.DataFrame:
             pl.Struct({"low": wide, "high": wide, "calls": pl.UInt64, "p50_ns": pl.Int64, "p99_ns": pl.Int64})
         ),
         "type": pl.String,
+        "cookie": pl.UInt64,
     }
     frame = pl.DataFrame(
         {name: pl.Series(name, [row[name] for row in rows], kind) for name, kind in schema.items()}
@@ -176,4 +180,4 @@ def _table(rows: list[dict[str, Any]], marked: bool) -> pl.DataFrame:
             )
         ),
     )
-    return frame if marked else frame.drop("type")
+    return frame if marked else frame.drop("type", "cookie")

@@ -7,11 +7,12 @@ import polars as pl
 from .outer import outermost_of
 
 
-def edges(paired: pl.LazyFrame, functions: pl.LazyFrame) -> pl.LazyFrame:
+def edges(paired: pl.LazyFrame, functions: pl.LazyFrame, *, marked: bool = False) -> pl.LazyFrame:
     """`schemas.CALLGRAPH`, one row for each pair of functions one of which called the other, by falling
     `total_ns`; calls without a recorded caller have a null one.
 
     `paired` are calls as `pairing.pair` gives them, in its order or a selection that keeps it.
+    `marked` adds the columns `caller_cookie` and `callee_cookie`, as functions can share a name.
     """
     edge = ["caller", "function"]
     needs = [*edge, "tgid", "pid", "duration_ns", "self_ns", "entry_row", "exit_row"]
@@ -23,7 +24,7 @@ def edges(paired: pl.LazyFrame, functions: pl.LazyFrame) -> pl.LazyFrame:
         self_ns=pl.when(pl.col("self_ns").count() > 0).then(pl.col("self_ns").sum()),
     )
     total = outer.group_by(edge).agg(total_ns=pl.col("duration_ns").sum())
-    names = functions.select("function", "demangled", "file").collect()
+    names = functions.select("function", "demangled", "file", "cookie").collect()
     return (
         seen.join(total, on=edge, how="left", nulls_equal=True)
         .join(names, on="function", how="left")
@@ -43,5 +44,7 @@ def edges(paired: pl.LazyFrame, functions: pl.LazyFrame) -> pl.LazyFrame:
             pl.col("demangled").alias("callee"),
             pl.col("file").alias("callee_module"),
             *("calls", "total_ns", "self_ns"),
+            *([pl.col("cookie_of_caller").alias("caller_cookie")] if marked else []),
+            *([pl.col("cookie").alias("callee_cookie")] if marked else []),
         )
     )

@@ -9,11 +9,11 @@ from .outer import outermost_of
 from .ranks import PERCENTILES, rank, sort_within
 
 
-def latency(paired: pl.LazyFrame, functions: pl.LazyFrame) -> pl.LazyFrame:
+def latency(paired: pl.LazyFrame, functions: pl.LazyFrame, *, marked: bool = False) -> pl.LazyFrame:
     """`schemas.LATENCY`, one row for each function that was called, by falling `total_ns`.
 
     `paired` are calls as `pairing.pair` gives them, in its order or a selection that keeps it.
-    Functions of one name stay apart where their cookies differ.
+    Functions of one name stay apart where their cookies differ; `marked` adds the column `cookie`.
     """
     status = pl.col("status").cast(pl.String)
     seen = paired.group_by("function").agg(
@@ -30,6 +30,7 @@ def latency(paired: pl.LazyFrame, functions: pl.LazyFrame) -> pl.LazyFrame:
         pl.col("file").alias("module"),
         *("calls", "total_ns", "self_ns", "mean_ns", "stddev_ns", "min_ns", *percentiles, "max_ns"),
         *("open", "unwound", "lost"),
+        *(["cookie"] if marked else []),
     )
 
 

@@ -114,13 +114,19 @@ class Trace:
         values = [name for name in wanted if name in VALUES]
         return calls.batches(self._or_all(paired), self.functions, self.values(values), wanted, rows)
 
-    def latency(self, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
-        """How long each function took, `schemas.LATENCY`, by falling `total_ns`."""
-        return latency.latency(self._or_all(paired), self.functions)
+    def latency(self, paired: pl.LazyFrame | None = None, *, marked: bool = False) -> pl.LazyFrame:
+        """How long each function took, `schemas.LATENCY`, by falling `total_ns`.
 
-    def callgraph(self, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
-        """Who called whom, `schemas.CALLGRAPH`, by falling `total_ns`."""
-        return callgraph.edges(self._or_all(paired), self.functions)
+        `marked` adds the column `cookie`: functions can share a name.
+        """
+        return latency.latency(self._or_all(paired), self.functions, marked=marked)
+
+    def callgraph(self, paired: pl.LazyFrame | None = None, *, marked: bool = False) -> pl.LazyFrame:
+        """Who called whom, `schemas.CALLGRAPH`, by falling `total_ns`.
+
+        `marked` adds the columns `caller_cookie` and `callee_cookie`.
+        """
+        return callgraph.edges(self._or_all(paired), self.functions, marked=marked)
 
     def arguments(
         self,
@@ -133,7 +139,7 @@ class Trace:
 
         `casts` read registers as the types that they hold, `["FUNC:arg0=i32"]` or
         `{"FUNC:arg0": "i32"}`, FUNC a glob; without one a register is an unsigned 64-bit integer.
-        `marked` adds a column `type`: what a value was cast to, null for a raw register.
+        `marked` adds the columns `type`: what a value was cast to, null for a raw register; and `cookie`.
         """
         if isinstance(casts, Mapping):
             casts = [f"{where}={kind}" for where, kind in casts.items()]

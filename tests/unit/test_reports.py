@@ -323,3 +323,18 @@ def test_entry_only_functions_say_so(tmp_path: Path) -> None:
     assert str(trace.loss) == "left out: nothing (2 calls entry-only); no events lost"
     rows = {row["function"]: row for row in trace.latency().collect().iter_rows(named=True)}
     assert (rows["g"]["calls"], rows["g"]["p50_ns"], rows["g"]["open"]) == (2, None, 0)
+
+
+def test_marked_tables_tell_functions_of_one_name_apart(tmp_path: Path) -> None:
+    twins = [function(1, "twin_a", demangled="twin"), function(2, "twin_b", demangled="twin")]
+    recording = Recording(functions=twins)
+    recording.entry("twin_a", 10, 1000, 3).entry("twin_b", 20, 900, 4).exit("twin_b", 30, 900, 5)
+    trace = funcsnoop.open(recording.exit("twin_a", 50, 1000, 6).write(tmp_path / "t.parquet"))
+    latency = trace.latency(marked=True).collect()
+    assert latency.select("function", "total_ns", "cookie").rows() == [("twin", 40, 1), ("twin", 10, 2)]
+    graph = trace.callgraph(marked=True).collect()
+    assert graph.select("caller_cookie", "callee_cookie", "calls").rows() == [(None, 1, 1), (1, 2, 1)]
+    values = trace.arguments(marked=True).collect().filter(pl.col("arg") == "ret_val")
+    assert sorted(values.select("cookie", "max").rows()) == [(1, 6), (2, 5)]
+    for table in (trace.latency(), trace.callgraph(), trace.arguments()):
+        assert not {"cookie", "caller_cookie", "callee_cookie"} & set(table.collect_schema().names())
