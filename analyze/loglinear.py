@@ -1,0 +1,39 @@
+"""Log-linear buckets for counting values: exact below 256, then 128 to each power of two.
+
+A bucket's bounds differ by less than 1/128, so that its middle is within 0.4 % of every value in it, and
+histograms of parts add up to that of the whole. The bucket of a value is integer arithmetic: a logarithm
+in floats is wrong at 0 and near powers of two.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .arrays import Addresses, Ints
+
+#: 2**BITS buckets to each power of two.
+BITS = 7
+
+
+def bucket_of(values: Ints | Addresses, bits: int = BITS) -> Ints:
+    """The buckets of values, none negative: ascending with the value, 0 for 0. Coarser with fewer `bits`."""
+    value = values.astype(np.uint64, copy=False)
+    # A float of 53 bits has the length of an integer as its exponent; what is longer is measured halved.
+    long = value >> np.uint64(53) != 0
+    length = np.frexp(np.where(long, value >> np.uint64(11), value).astype(np.float64))[1].astype(np.int64)
+    length += np.where(long, 11, 0)
+    shift = np.maximum(length - (bits + 1), 0)
+    return (shift << bits) + (value >> shift.astype(np.uint64)).astype(np.int64)
+
+
+def bounds_of(bucket: Ints, bits: int = BITS) -> tuple[Addresses, Addresses]:
+    """The least and the greatest value of buckets, both included."""
+    shift = np.maximum((bucket >> bits) - 1, 0)
+    step = shift.astype(np.uint64)
+    low = (bucket - (shift << bits)).astype(np.uint64) << step
+    return low, low + ((np.uint64(1) << step) - np.uint64(1))
+
+
+def coarser(bucket: Ints, bits: int, fewer: int) -> Ints:
+    """The bucket with `fewer` bits that holds each of these buckets, which have `bits`."""
+    return bucket_of(bounds_of(bucket, bits)[0], fewer)
