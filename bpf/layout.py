@@ -1,4 +1,4 @@
-"""The records of `func_snoop.bpf.c` as NumPy types."""
+"""The records of the BPF program as NumPy types."""
 
 from __future__ import annotations
 

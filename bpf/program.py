@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from .ring import Ring
 
 SOURCE = Path(__file__).with_name("func_snoop.bpf.c")
 SHIM = Path(__file__).with_name("shim")
+_INCLUDE = re.compile(r'^#include "(.+)"\n', re.MULTILINE)
 
 LOSS_RING_BYTES = 256 * 1024
 
@@ -103,7 +105,7 @@ class Programs:
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
         self._loaded: dict[tuple[str, int], int] = {}
-        self._module = compile_program(SOURCE.read_text(), sizes.flags())
+        self._module = compile_program(program_text(), sizes.flags())
 
     def load(self, name: str, attach_type: int = 0, program_type: int = syscall.PROG_TYPE_KPROBE) -> int:
         """File descriptor of the program `name`, loaded for `attach_type` (0 for perf events)."""
@@ -237,6 +239,20 @@ class Programs:
 
     def _map(self, name: str) -> int:
         return int(self._module[name.encode()].map_fd)
+
+
+def program_text() -> str:
+    """The C program with its headers in it: bcc understands maps in the main text only."""
+    included: set[str] = set()
+
+    def expand(name: str) -> str:
+        if name in included:
+            return ""
+        included.add(name)
+        text = SOURCE.with_name(name).read_text().replace("#pragma once\n", "")
+        return _INCLUDE.sub(lambda match: expand(match[1]), text)
+
+    return expand(SOURCE.name)
 
 
 def compile_program(text: str, flags: Sequence[str]) -> Any:

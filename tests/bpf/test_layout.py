@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from funcsnoop.bpf import layout
-from funcsnoop.bpf.program import SOURCE, Sizes, compile_program
+from funcsnoop.bpf.program import Sizes, compile_program, program_text
 from funcsnoop.errors import KernelError
 
 EVENTS = list(itertools.product(["lean", "full"], [0, 1, 6]))
@@ -28,12 +28,12 @@ def assertions(struct: str, dtype: np.dtype, shift: int = 0) -> str:
 @pytest.mark.parametrize(("name", "arguments"), EVENTS)
 def test_event(name, arguments):
     sizes = Sizes(layout=name, arguments=arguments)
-    text = SOURCE.read_text() + assertions("func_trace_event", layout.event_dtype(name, arguments))
+    text = program_text() + assertions("func_trace_event", layout.event_dtype(name, arguments))
     compile_program(text, sizes.flags()).cleanup()
 
 
 def test_other_records():
-    text = SOURCE.read_text()
+    text = program_text()
     text += assertions("snoop_counts", layout.COUNTS)
     text += assertions("snoop_loss", layout.LOSS)
     text += assertions("ended_thread", layout.ENDED_THREAD)
@@ -42,7 +42,7 @@ def test_other_records():
 
 
 def test_a_wrong_offset_does_not_compile():
-    text = SOURCE.read_text() + assertions("snoop_counts", layout.COUNTS, shift=1)
+    text = program_text() + assertions("snoop_counts", layout.COUNTS, shift=1)
     with pytest.raises(KernelError, match=r"static.assert"):
         compile_program(text, Sizes().flags())
 

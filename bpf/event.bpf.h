@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * What an event says, and what a cookie: bpf/layout.py has the same in Python.
+ */
+#pragma once
+
+#include "limits.bpf.h"
+
+enum event_type {
+	EVENT_ENTRY,
+	EVENT_EXIT,
+	EVENT_TAIL, /* an exit by a tail jump: what it returns is not known yet */
+};
+
+/*
+ * The cookie of a probe on an instruction by which a function is left tells about it in the bits
+ * above the function's own number.
+ */
+#define COOKIE_FUNCTION(cookie) ((cookie) & 0xffffffffULL)
+#define COOKIE_CONDITION(cookie) (((cookie) >> 32) & 0xf)
+#define COOKIE_CONDITIONAL (1ULL << 36)
+#define COOKIE_TAIL (1ULL << 37)
+/*
+ * That of a perf event's return probe names the process that it is for, 0 for any: the kernel's own
+ * filter does not hold there on 6.1, and a return would be seen once for each process traced.
+ */
+#define COOKIE_OWNER(cookie) ((u32)((cookie) >> 40))
+
+struct func_trace_event {
+	enum event_type type;
+	u64 cookie;
+	u32 pid;
+	u32 tgid;
+	u64 timestamp; /* CLOCK_MONOTONIC, ns */
+#ifdef EVENT_NAME
+	char name[FUNC_NAME_LEN];
+#endif
+	u64 args[MAX_ARGS]; /* entries only */
+	u64 ret_val;	    /* exits only */
+	u64 frame;	    /* stack pointer at the function's entry: equal at both sides of a call */
+};

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The kernel's helpers by number (include/uapi/linux/bpf.h), since each version of bcc declares another set.
+ */
+#pragma once
+
+static u64 (*snoop_ktime_get_ns)(void) = (void *)5;
+static u64 (*snoop_get_current_pid_tgid)(void) = (void *)14;
+static long (*snoop_get_current_comm)(void *text, u32 size) = (void *)16;
+static u64 (*snoop_get_current_task)(void) = (void *)35;
+static u64 (*snoop_ktime_get_boot_ns)(void) = (void *)125;
+static u64 (*snoop_get_func_ip)(void *ctx) = (void *)173;
+static u64 (*snoop_get_attach_cookie)(void *ctx) = (void *)174;
+
+/* A flag for the ring: its reader polls, and a wake-up costs more than the rest of an event. */
+#define SNOOP_NO_WAKEUP 1

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Events that the ring had no room for: how many, and which thread missed them when.
+ */
+#pragma once
+
+#include "helpers.bpf.h"
+#include "limits.bpf.h"
+
+/* produced == lost + what the ring took, on each CPU. */
+struct snoop_counts {
+	u64 produced;
+	u64 lost;
+	u64 unplaced; /* of those lost, the ones that no loss record tells of */
+	u64 unfollowed; /* processes that there was no room to follow */
+};
+
+/* Events that one thread lost one after the other. */
+struct snoop_loss {
+	u64 first; /* CLOCK_MONOTONIC, ns */
+	u64 last;
+	u64 frame; /* the highest: calls below it may have lost a side, calls above it have not */
+	u64 events;
+	u32 pid;
+	u32 tgid;
+};
+
+BPF_PERCPU_ARRAY(counts, struct snoop_counts, 1);
+BPF_HASH(losing, u32, struct snoop_loss, MAX_LOSING);
+BPF_ARRAY(any_loss, u32, 1);
+BPF_RINGBUF_OUTPUT(losses, LOSS_RING_BYTES / PAGE_SIZE);
+
+/* The ring had no room for an event. Only this thread writes its entry, so nothing here races. */
+static __always_inline void note_loss(struct snoop_counts *count, u32 pid, u32 tgid, u64 frame)
+{
+	u64 now = snoop_ktime_get_ns();
+	struct snoop_loss *loss = losing.lookup(&pid);
+	int zero = 0;
+	u32 yes = 1;
+
+	__sync_fetch_and_add(&count->lost, 1);
+	if (loss && loss->events) {
+		loss->events++;
+		loss->last = now;
+		if (frame > loss->frame)
+			loss->frame = frame;
+	} else {
+		struct snoop_loss first = {
+			.first = now, .last = now, .frame = frame, .events = 1, .pid = pid, .tgid = tgid
+		};
+
+		if (losing.update(&pid, &first))
+			__sync_fetch_and_add(&count->unplaced, 1);
+	}
+	any_loss.update(&zero, &yes);
+}
+
+/* An event came through: if the thread lost some before it, say so. Where the ring for that is full too,
+ * the loss waits, and grows, until the next event. */
+static __always_inline void report_loss(u32 pid)
+{
+	struct snoop_loss *loss, *report;
+	int zero = 0;
+	u32 *any = any_loss.lookup(&zero);
+
+	if (!any || !*any)
+		return;
+	loss = losing.lookup(&pid);
+	if (!loss || !loss->events)
+		return;
+	report = losses.ringbuf_reserve(sizeof(struct snoop_loss));
+	if (!report)
+		return;
+	*report = *loss;
+	losses.ringbuf_submit(report, SNOOP_NO_WAKEUP);
+	loss->events = 0;
+}
