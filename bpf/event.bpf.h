@@ -13,17 +13,24 @@ enum event_type {
 };
 
 /*
- * The cookie of a probe on an instruction by which a function is left tells about it in the bits
- * above the function's own number.
+ * The cookie of a probe holds the function's number, and above it what its program needs to know:
+ *
+ *   bits   programs                        what
+ *   0-31   all                             the function
+ *   32-35  generic_leave, entry_and_leave  the condition of a conditional jump
+ *   36     generic_leave, entry_and_leave  it is conditional
+ *   37     generic_leave, entry_and_leave  it is a tail jump
+ *   40-55  generic_entry                   how far the function has moved the stack pointer down by then, in
+ *                                          units of 8 bytes
+ *   40-61  generic_exit on a perf event    the process that the probe is for, 0 for any: the kernel's own
+ *                                          filter does not hold there on 6.1, and a return would be seen
+ *                                          once for each process traced
  */
 #define COOKIE_FUNCTION(cookie) ((cookie) & 0xffffffffULL)
 #define COOKIE_CONDITION(cookie) (((cookie) >> 32) & 0xf)
 #define COOKIE_CONDITIONAL (1ULL << 36)
 #define COOKIE_TAIL (1ULL << 37)
-/*
- * That of a perf event's return probe names the process that it is for, 0 for any: the kernel's own
- * filter does not hold there on 6.1, and a return would be seen once for each process traced.
- */
+#define COOKIE_MOVED(cookie) ((((cookie) >> 40) & 0xffff) << 3)
 #define COOKIE_OWNER(cookie) ((u32)((cookie) >> 40))
 
 struct func_trace_event {

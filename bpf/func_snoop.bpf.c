@@ -95,7 +95,9 @@ static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type, u64
 
 int generic_entry(struct pt_regs *ctx)
 {
-	snoop(ctx, EVENT_ENTRY, snoop_get_attach_cookie(ctx), ctx->REG_SP);
+	u64 cookie = snoop_get_attach_cookie(ctx);
+
+	snoop(ctx, EVENT_ENTRY, COOKIE_FUNCTION(cookie), ctx->REG_SP + COOKIE_MOVED(cookie));
 	return 0;
 }
 

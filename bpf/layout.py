@@ -9,12 +9,11 @@ import numpy as np
 #: `enum event_type`; TAIL is an exit whose return value is not known.
 ENTRY, EXIT, TAIL = 0, 1, 2
 
-#: Bits of a leaving instruction's cookie, above the function's own number: COOKIE_* in the C file.
+#: Bits of a cookie above the function's own number, as event.bpf.h tells.
 CONDITION_SHIFT = 32
 CONDITIONAL = 1 << 36
 TAIL_JUMP = 1 << 37
-
-#: Where the cookie of a perf event's return probe names its process, which has at most 22 bits.
+MOVED_SHIFT, MOVED_UNIT, MOST_MOVED = 40, 8, 0xFFFF * 8
 OWNER_SHIFT = 40
 
 #: FUNC_NAME_LEN: with the terminating NUL.

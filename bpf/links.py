@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..errors import FuncsnoopError, KernelError, PrivilegeError, TargetError
 from . import syscall
 from .features import Strategy, uprobe_pmu
-from .layout import CONDITION_SHIFT, CONDITIONAL, OWNER_SHIFT, TAIL_JUMP
+from .layout import CONDITION_SHIFT, CONDITIONAL, MOVED_SHIFT, MOVED_UNIT, OWNER_SHIFT, TAIL_JUMP
 from .program import Programs
 
 
@@ -49,13 +49,15 @@ class Probe:
     """One function's probes: where its entry is seen (file offset), what identifies it, how its exits are.
 
     `returns` asks for a return probe; else `leaves` are the instructions by which it is left, of
-    which there are none where exits are not recorded.
+    which there are none where exits are not recorded. `moved` tells by how many bytes the function has
+    moved the stack pointer down before the site: none where it has a return probe, nor where it can be left.
     """
 
     site: int
     cookie: int
     returns: bool = False
     leaves: tuple[Leave, ...] = ()
+    moved: int = 0
 
 
 class Links:
@@ -79,8 +81,17 @@ class Links:
         With `pid` (in the recorder's namespace) only that process gets the breakpoints. Without it
         every process that maps the module does, and the program tells whom to record: then return
         probes need a session link, whose entry side can leave a bystander's return address alone.
-        That rule is kept here, where nothing gets past it. Raises `FuncsnoopError`.
+
+        A return probe takes what is on top of the stack at its site for the return address, and replaces
+        it: where the stack pointer has moved, that is something else of the program's.
+
+        Both rules are kept here, where nothing gets past them. Raises `FuncsnoopError`.
         """
+        if any(probe.returns and probe.moved for probe in probes):
+            raise KernelError(
+                f"a return probe in {path} would not sit where the return address is",
+                "This is a defect of funcsnoop. Record with --exit ret, or with --exit none.",
+            )
         returns = [_Place(probe.site, probe.cookie) for probe in probes if probe.returns]
         if returns and pid is None and self._strategy is not Strategy.SESSION:
             raise KernelError(
@@ -90,7 +101,7 @@ class Links:
         leaves = [_leave(probe, leave) for probe in probes for leave in probe.leaves]
         both = {probe.site for probe in probes} & {place.site for place in leaves}
         entries = [
-            _Place(probe.site, probe.cookie)
+            _Place(probe.site, probe.cookie | probe.moved // MOVED_UNIT << MOVED_SHIFT)
             for probe in probes
             if probe.site not in both and not (probe.returns and self._strategy is Strategy.SESSION)
         ]
