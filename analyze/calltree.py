@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
-from .arrays import Ints
 from .outer import outermost_of
+from .paths import Paths
 
 
 def call_tree(paired: pl.LazyFrame) -> pl.LazyFrame:
@@ -31,7 +30,9 @@ def call_tree(paired: pl.LazyFrame) -> pl.LazyFrame:
         "entry_row",
         "exit_row",
     ).collect()
-    node, parents, functions, levels = _places(calls)
+    kinds = calls.select(pl.col("function").max()).item() or 0
+    paths = Paths(kinds + 1)
+    node = paths.place(calls)
     placed = calls.with_columns(node=pl.Series(node, dtype=pl.UInt32))
     complete = placed.filter(pl.col("duration_ns").is_not_null())
     total = (
@@ -45,10 +46,10 @@ def call_tree(paired: pl.LazyFrame) -> pl.LazyFrame:
     )
     table = pl.DataFrame(
         {
-            "node": pl.Series(range(len(parents)), dtype=pl.UInt32),
-            "parent": pl.Series([None if p < 0 else p for p in parents], dtype=pl.UInt32),
-            "function": pl.Series(functions, dtype=pl.UInt32),
-            "level": pl.Series(levels, dtype=pl.UInt32),
+            "node": pl.Series(range(len(paths)), dtype=pl.UInt32),
+            "parent": pl.Series([None if p < 0 else p for p in paths.parents], dtype=pl.UInt32),
+            "function": pl.Series(paths.functions, dtype=pl.UInt32),
+            "level": pl.Series(paths.levels, dtype=pl.UInt32),
         }
     )
     return (
@@ -58,69 +59,3 @@ def call_tree(paired: pl.LazyFrame) -> pl.LazyFrame:
         .lazy()
         .select("node", "parent", "function", "calls", "total_ns", "self_ns", "level")
     )
-
-
-def _places(calls: pl.DataFrame) -> tuple[Ints, list[int], list[int], list[int]]:
-    """Each call's node; each node's parent, function and level. Goes down by depth, all calls of a depth
-    at once.
-    """
-    count = len(calls)
-    node = np.full(count, -1, np.int64)
-    parents: list[int] = []
-    functions: list[int] = []
-    levels: list[int] = []
-    if not count:
-        return node, parents, functions, levels
-    caller = _rows_of_parents(calls)
-    function = calls["function"].to_numpy().astype(np.int64)
-    kinds = int(function.max()) + 1
-    depth = calls["depth"].to_numpy()
-    order = np.argsort(depth.astype(np.uint16) if int(depth.max()) < 1 << 16 else depth, kind="stable")
-    bounds = np.flatnonzero(np.r_[True, np.diff(depth[order]) != 0, True])
-    known: dict[int, int] = {}
-    for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        here = order[low:high]
-        above = np.where(caller[here] >= 0, node[caller[here]], -1)
-        keys, which = _distinct((above + 1) * kinds + function[here])
-        found = []
-        for key in keys.tolist():
-            place = known.get(key)
-            if place is None:
-                parent, called = key // kinds - 1, key % kinds
-                place = parent
-                while place >= 0 and functions[place] != called:
-                    place = parents[place]
-                if place < 0:
-                    place = len(parents)
-                    parents.append(parent)
-                    functions.append(called)
-                    levels.append(levels[parent] + 1 if parent >= 0 else 0)
-                known[key] = place
-            found.append(place)
-        node[here] = np.array(found, np.int64)[which]
-    return node, parents, functions, levels
-
-
-def _rows_of_parents(calls: pl.DataFrame) -> Ints:
-    """The row of each call's parent; -1 where it has none, or it is not in the table."""
-    ids = calls["call_id"].cast(pl.Int64).to_numpy()
-    parent = calls["parent_id"].cast(pl.Int64).fill_null(-1).to_numpy()
-    if len(ids) and ids[-1] == len(ids) - 1:
-        return parent  # nothing was filtered out
-    row = np.searchsorted(ids, parent)
-    row = np.minimum(row, max(len(ids) - 1, 0))
-    return np.where(ids[row] == parent, row, -1).astype(np.int64)
-
-
-def _distinct(keys: Ints) -> tuple[Ints, Ints]:
-    """`np.unique` with the inverse; a table instead of a sort where the keys are small."""
-    limit = int(keys.max()) + 1
-    if limit > max(1 << 16, 4 * len(keys)):
-        values, inverse = np.unique(keys, return_inverse=True)
-        return values, inverse
-    used = np.zeros(limit, np.bool_)
-    used[keys] = True
-    values = np.flatnonzero(used)
-    number = np.zeros(limit, np.int64)
-    number[values] = np.arange(len(values))
-    return values, number[keys]
