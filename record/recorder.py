@@ -16,6 +16,7 @@ from ..bpf.program import Programs, Sizes
 from ..errors import OutputError, TargetError
 from ..schemas.chain import RECORDING
 from ..schemas.metadata import ClockSnapshot, Counts, TraceMetadata
+from . import signals
 from .census import Census
 from .columns import Columns
 from .drain import Drain
@@ -34,8 +35,6 @@ from .writer import TraceWriter
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_SECONDS = 0.1
 _CENSUS_SECONDS = 1.0
-#: `si_code` of a signal from the terminal, which all of its foreground processes get.
-_SI_KERNEL = 0x80
 
 
 @dataclass(frozen=True)
@@ -260,8 +259,8 @@ class Recorder:
         while True:
             now = time.monotonic_ns()
             pause = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, max(0, deadline - now) / 1e9)
-            received = signal.sigtimedwait((*_SIGNALS, signal.SIGCHLD), pause)
-            if received is not None and received.si_signo != signal.SIGCHLD and self._interrupt(received):
+            received = signals.wait((*_SIGNALS, signal.SIGCHLD), pause)
+            if received and received.number != signal.SIGCHLD and self._interrupt(received):
                 return "interrupt"
             if self._command and self._command.ended():
                 return "command-exit"
@@ -283,7 +282,7 @@ class Recorder:
                 Progress((time.monotonic_ns() - begin) / 1e9, drain.taken, drain.lost, writer.bytes_written())
             )
 
-    def _interrupt(self, received: signal.struct_siginfo) -> bool:
+    def _interrupt(self, received: signals.Received) -> bool:
         """Whether this signal ends the recording now.
 
         A launched command decides about the first one: from the terminal it has got it too, from
@@ -292,8 +291,8 @@ class Recorder:
         self._interrupts += 1
         if self._command is None or self._interrupts > 1:
             return True
-        if received.si_code != _SI_KERNEL:
-            self._command.send(received.si_signo)
+        if not received.from_terminal:
+            self._command.send(received.number)
         return False
 
     def _finish(
@@ -357,8 +356,8 @@ class Recorder:
         """The command's exit status, or None after a second interrupt."""
         assert self._command is not None
         while not self._command.ended():
-            received = signal.sigtimedwait((*_SIGNALS, signal.SIGCHLD), _LOOK_SECONDS)
-            if received is not None and received.si_signo != signal.SIGCHLD and self._interrupt(received):
+            received = signals.wait((*_SIGNALS, signal.SIGCHLD), _LOOK_SECONDS)
+            if received and received.number != signal.SIGCHLD and self._interrupt(received):
                 return None
         return self._command.wait()
 
