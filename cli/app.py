@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from .. import __version__
-from . import analyze, doctor, record, recover
+from . import analyze, doctor, record, recover, top
 from . import list as list_
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ def _options(
 app.command("record", epilog=record.EPILOG, context_settings={"allow_interspersed_args": False})(
     record.record
 )
+app.command("top", epilog=top.EPILOG, context_settings={"allow_interspersed_args": False})(top.top)
 app.command("list", epilog=list_.EPILOG)(list_.list_)
 app.command("doctor")(doctor.doctor)
 app.command("analyze", epilog=analyze.EPILOG)(analyze.analyze)

@@ -50,7 +50,7 @@ class Screen:
         )
         sys.stderr.flush()
 
-    def summary(self, result: Result, output: str) -> None:
+    def summary(self, result: Result, output: str | None) -> None:
         if self._live and self._last:
             sys.stderr.write("\r\x1b[K")
         counts = result.metadata["counts"]
@@ -64,11 +64,12 @@ class Screen:
         ) / 1e9
         recorded = counts["recorded"]
         per_event = f", {result.file_bytes / recorded:.1f} bytes per event" if recorded >= 1000 else ""
+        kept = f" -> {output} ({show_bytes(result.file_bytes)}{per_event})" if output else ""
         functions = len(result.metadata["functions"])
         self._say(
             f"{recorded:,} event{'s' * (recorded != 1)} of {functions:,} function{'s' * (functions != 1)} "
             f"in {seconds:.2f} s, "
-            f"{lost:,} lost -> {output} ({show_bytes(result.file_bytes)}{per_event})"
+            f"{lost:,} lost{kept}"
         )
         if counts["after_limit"]:
             self._say(f"{counts['after_limit']:,} more events came before --max-events took the probes out")

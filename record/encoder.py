@@ -16,6 +16,7 @@ from ..schemas import EVENTS
 from .census import Census
 from .columns import Columns
 from .drain import Drain
+from .no_file import NoFile
 from .privileges import Capability, renounce
 from .writer import TraceWriter
 
@@ -25,7 +26,8 @@ _GROUP_SECONDS = 1.0
 
 
 class Encoder(threading.Thread):
-    """Takes batches from `drain`, writes them to `writer`, and tells `census` who sent them.
+    """Takes batches from `drain`, writes them to `writer`, and tells `census` who sent them; `watch` sees
+    them too.
 
     Rows past `max_events` are counted in `after_limit` and not written. An exception ends the thread and
     is kept in `error`; from then on batches are dropped, and the recorder ends the recording. It keeps no
@@ -36,10 +38,11 @@ class Encoder(threading.Thread):
         self,
         drain: Drain,
         columns: Columns,
-        writer: TraceWriter,
+        writer: TraceWriter | NoFile,
         census: Census,
         max_events: int | None,
         keep: Collection[Capability],
+        watch: Callable[[NDArray[Any]], None] | None = None,
     ) -> None:
         super().__init__(name="funcsnoop-encoder", daemon=True)
         self.recorded = 0
@@ -51,6 +54,7 @@ class Encoder(threading.Thread):
         self._census = census
         self._max_events = max_events
         self._keep = keep
+        self._watch = watch
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._oldest = time.monotonic()
@@ -91,6 +95,8 @@ class Encoder(threading.Thread):
         if not len(batch):
             return
         self._meet(batch)
+        if self._watch:
+            self._watch(batch)
         if not self._pending:
             self._oldest = time.monotonic()
         self._pending.append(self._columns.convert(batch))

@@ -31,7 +31,7 @@ class HeldCommand:
 
     Must be made, released and waited for on one thread: the kernel ties a traced process to it.
     Signals in `unblock` are blocked in this process and are not to be in the command. It runs with
-    the ids of `identity`, else with ours.
+    the ids of `identity` and the stdout and stderr of `outputs`, else with ours.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class HeldCommand:
         environment: Mapping[str, str],
         unblock: Iterable[signal.Signals],
         identity: privileges.Identity | None = None,
+        outputs: tuple[int | None, int | None] = (None, None),
     ) -> None:
         unblocked = list(unblock)
 
@@ -60,6 +61,8 @@ class HeldCommand:
                 env=dict(environment),
                 preexec_fn=be_traced,
                 close_fds=False,
+                stdout=outputs[0],
+                stderr=outputs[1],
             )
         except subprocess.SubprocessError:
             raise TargetError(

@@ -137,15 +137,15 @@ def as_invoking_user() -> Iterator[None]:
 def still_needed(
     *,
     processes: Collection[int] | None,
-    directory: str,
+    directory: str | None,
     launched: bool,
     links_again: bool,
     look: Callable[[], object],
 ) -> frozenset[Capability]:
     """What the recorder cannot do without once the probes are in, found out by trying.
 
-    `processes` are recorded (None: any), `directory` gets the file, `links_again` says whether perf
-    links may have to be made anew, `look` reads the BPF maps.
+    `processes` are recorded (None: any), `directory` gets the file (None: there is none), `links_again`
+    says whether perf links may have to be made anew, `look` reads the BPF maps.
     """
     needed = set(_to_import())
     if launched and 0 in os.getresuid():
@@ -153,7 +153,7 @@ def still_needed(
     if links_again:
         needed.add(Capability.SYS_ADMIN)
     with _set_aside():
-        if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+        if directory is not None and not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
             needed.add(Capability.DAC_OVERRIDE)
         try:
             for tgid in processes or ():

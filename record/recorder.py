@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ..bpf.features import Strategy, choose
 from ..bpf.links import Leave, Links, Probe
@@ -27,6 +30,7 @@ from .launch import HeldCommand
 from .memory import available_bytes, default_ring_bytes
 from .metadata import build_metadata, clock_snapshot
 from .namespaces import pid_namespace, sees
+from .no_file import NoFile
 from .plan import Plan, PlannedFunction
 from .privileges import Identity, renounce, still_needed
 from .so_far import SoFar, add_unsaved
@@ -41,7 +45,7 @@ _CENSUS_SECONDS = 1.0
 class Options:
     """What the user asked for; None where the recorder decides."""
 
-    output: str
+    output: str | None  # None: no file
     force: bool = False
     duration_ns: int | None = None
     max_events: int | None = None
@@ -53,6 +57,7 @@ class Options:
     strategy: Strategy | None = None
     follow: bool | None = None
     command_identity: Identity | None = None  # ours
+    command_outputs: tuple[int | None, int | None] = (None, None)  # stdout, stderr; ours
 
 
 @dataclass(frozen=True)
@@ -78,10 +83,17 @@ class Recorder:
     Raises `FuncsnoopError`s; once probes have fired, what was recorded is in the file all the same.
     """
 
-    def __init__(self, plan: Plan, options: Options, show: Callable[[Progress], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        options: Options,
+        show: Callable[[Progress], None],
+        watch: Callable[[NDArray[Any]], None] | None = None,
+    ) -> None:
         self._plan = plan
         self._options = options
         self._show = show
+        self._watch_events = watch
         self._census = Census()
         self._undo = ExitStack()
         self._command: HeldCommand | None = None
@@ -107,7 +119,12 @@ class Recorder:
                 )
         self._strategy = choose(self._options.strategy)
         self._following = decide(self._plan, self._strategy, self._options.follow)
-        writer = TraceWriter(self._options.output, force=self._options.force, sync=self._options.sync)
+        output = self._options.output
+        writer: TraceWriter | NoFile = (
+            NoFile()
+            if output is None
+            else TraceWriter(output, force=self._options.force, sync=self._options.sync)
+        )
         # Until something was recorded, an error leaves no file behind.
         undo_file = self._undo.enter_context(ExitStack())
         undo_file.callback(writer.abort)
@@ -139,7 +156,7 @@ class Recorder:
         perf_filters = self._strategy is Strategy.PERF and not self._following.filter_in_program
         keep = still_needed(
             processes=None if self._plan.target.everything else self._tgids,
-            directory=str(Path(self._options.output).parent),
+            directory=None if output is None else str(Path(output).parent),
             launched=self._command is not None,
             links_again=perf_filters,
             look=self._programs.counts,
@@ -152,6 +169,7 @@ class Recorder:
             self._census,
             self._options.max_events,
             keep,
+            self._watch_events,
         )
         started = clock_snapshot()
         at_start = build_metadata(
@@ -209,6 +227,7 @@ class Recorder:
             target.environment,
             self._unblock,
             self._options.command_identity,
+            self._options.command_outputs,
         )
         self._undo.callback(self._command.discard)
         self._tgids = (self._command.pid,)
@@ -248,7 +267,12 @@ class Recorder:
             self._programs.forget(tgid)
 
     def _watch(
-        self, started: ClockSnapshot, drain: Drain, encoder: Encoder, writer: TraceWriter, links: Links
+        self,
+        started: ClockSnapshot,
+        drain: Drain,
+        encoder: Encoder,
+        writer: TraceWriter | NoFile,
+        links: Links,
     ) -> str:
         """Wait for a reason to stop; returns it, as the metadata names it."""
         begin = started["monotonic_ns"]
@@ -302,7 +326,7 @@ class Recorder:
         ended: ClockSnapshot,
         drain: Drain,
         encoder: Encoder,
-        writer: TraceWriter,
+        writer: TraceWriter | NoFile,
         ring_bytes: int,
     ) -> Result:
         failure = encoder.error or drain.error
@@ -344,7 +368,7 @@ class Recorder:
             if self._command and status is None and self._interrupts < 2:
                 self._wait_for_command()
             raise failure
-        size = Path(self._options.output).stat().st_size
+        size = 0 if self._options.output is None else Path(self._options.output).stat().st_size
         if self._command and status is None and self._interrupts < 2:
             # A limit took the probes out; the command runs on as if nothing had been.
             status = self._wait_for_command()
