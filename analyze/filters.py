@@ -12,6 +12,7 @@ from ..errors import UsageError
 from ..schemas import TraceMetadata
 from .globs import matches, names_of
 from .nesting import nearest
+from .paths import rows_of
 
 
 def by_time(
@@ -88,13 +89,14 @@ def matching(functions: pl.LazyFrame, patterns: Sequence[str]) -> list[int]:
 def by_function(paired: pl.LazyFrame, rows: Sequence[int], *, beneath: bool = False) -> pl.LazyFrame:
     """Calls of the functions `rows`; with `beneath` also every call inside such a call.
 
-    `beneath` needs all calls of the trace, `call_id` being their row.
+    `beneath` follows callers as far as they are among the calls.
     """
     wanted = pl.col("function").is_in(list(rows))
     if not beneath:
         return paired.filter(wanted)
     calls = paired.collect()
     chosen = calls.select(wanted).to_series().to_numpy()
-    parent = calls["parent_id"].cast(pl.Int64).fill_null(-1).to_numpy()
+    ids = calls["call_id"].cast(pl.Int64).to_numpy()
+    parent = rows_of(ids, calls["parent_id"].cast(pl.Int64).fill_null(-1).to_numpy())
     inside = nearest(parent, chosen) >= 0
     return calls.lazy().filter(pl.Series(chosen | inside))

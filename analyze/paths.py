@@ -39,7 +39,7 @@ class Paths:
             return np.zeros(0, np.int64)
         before = len(self._ids)
         ids = np.r_[self._ids, calls["call_id"].cast(pl.Int64).to_numpy()]
-        caller = _rows_of(ids, calls["parent_id"].cast(pl.Int64).fill_null(-1).to_numpy())
+        caller = rows_of(ids, calls["parent_id"].cast(pl.Int64).fill_null(-1).to_numpy())
         place = np.r_[self._places, np.full(len(calls), -1, np.int64)]
         function = calls["function"].to_numpy().astype(np.int64)
         depth = calls["depth"].to_numpy()
@@ -123,7 +123,7 @@ class Paths:
         self._ids, self._places = ids[rows], place[rows]
 
 
-def _rows_of(ids: Ints, wanted: Ints) -> Ints:
+def rows_of(ids: Ints, wanted: Ints) -> Ints:
     """Where `wanted` stand in `ids`, which ascend; -1 where they don't."""
     row = np.minimum(np.searchsorted(ids, wanted), max(len(ids) - 1, 0))
     return np.where(ids[row] == wanted, row, -1).astype(np.int64)

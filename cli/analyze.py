@@ -15,7 +15,7 @@ from ..errors import OutputError, UsageError
 from .printable import printable
 
 if TYPE_CHECKING:
-    from .reports import Choice
+    from .choice import Choice
 
 EPILOG = """\b
 Examples:
@@ -29,6 +29,14 @@ Examples:
 #: Here, and not only in `reports`, so that the help needs no other module.
 NAMES = ("summary", "latency", "callgraph", "args", "calls", "threads")
 FORMATS = ("table", "json", "ndjson", "csv", "parquet", "markdown")
+
+#: Options that mean something to some reports only, and to which.
+ONLY_FOR = {
+    "--focus": ("callgraph",),
+    "--min-percent": ("callgraph",),
+    "--depth": ("callgraph",),
+    "--as": ("args",),
+}
 
 
 def analyze(
@@ -55,6 +63,20 @@ def analyze(
     until: str | None = typer.Option(
         None, "--until", metavar="TIME", help="Only calls that began before this long after the start."
     ),
+    focus: str | None = typer.Option(
+        None, "--focus", metavar="FUNC", help="callgraph: the callers of FUNC above it, its callees below."
+    ),
+    min_percent: float | None = typer.Option(
+        None,
+        "--min-percent",
+        metavar="P",
+        min=0,
+        max=100,
+        help="callgraph: only branches with P % of the time, or more.",
+    ),
+    depth: int | None = typer.Option(
+        None, "--depth", metavar="N", min=1, help="callgraph: only N calls deep."
+    ),
     sort: str | None = typer.Option(None, "--sort", metavar="COLUMN", help="Sort by a column of the report."),
     top: int | None = typer.Option(None, "--top", metavar="N", min=1, help="Only the first N rows."),
     cast: list[str] | None = typer.Option(
@@ -78,8 +100,22 @@ def analyze(
             )
         if sort is not None:
             raise UsageError("the summary has no columns to sort by", "use another report, such as latency")
-    if cast and report != "args":
-        raise UsageError("--as is for the report args", "`funcsnoop analyze args --as FUNC:arg0=i32`")
+    given = {
+        "--focus": focus is not None,
+        "--min-percent": min_percent is not None,
+        "--depth": depth is not None,
+        "--as": bool(cast),
+    }
+    for option, reports in ONLY_FOR.items():
+        if given[option] and report not in reports:
+            raise UsageError(
+                f"{option} means nothing to the report {report}", f"it is for {', '.join(reports)}"
+            )
+    if form != "table" and (min_percent is not None or depth is not None):
+        raise UsageError(
+            f"--min-percent and --depth are for the tree, and as {form} it is a list of edges",
+            "leave them out, or leave --format out",
+        )
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet is binary, and this is a terminal", "give a file with -o FILE")
     if output is not None and not force and output.exists():
@@ -89,10 +125,11 @@ def analyze(
     from ..analyze.casts import Cast
     from ..analyze.trace import Trace
     from . import present
+    from .choice import Choice, Wanted
     from .quantities import parse_duration
-    from .reports import REPORTS, Choice
+    from .reports import REPORTS
 
-    casts = [Cast.parse(text) for text in cast or []]
+    wanted = Wanted(sort, top, [Cast.parse(text) for text in cast or []], focus, min_percent or 0, depth)
     span = [None if text is None else parse_duration(text) for text in (since, until)]
     if report != "summary":
         present.check_sort(sort, REPORTS[report].schema())
@@ -110,11 +147,11 @@ def analyze(
             paired = filters.by_process(paired, trace.metadata, process)
         if thread:
             paired = filters.by_thread(paired, trace.metadata, thread)
-        return Choice(trace, filters.by_time(paired, trace.metadata, *span), casts)
+        return Choice(trace, filters.by_time(paired, trace.metadata, *span), wanted)
 
     choices = (choose(path) for path in paths)
     with _sink(output) as out:
-        present.present(report, choices, len(paths), form, sort, top, out, output)
+        present.present(report, choices, len(paths), form, wanted, out, output)
 
 
 def _report_and_paths(words: list[str]) -> tuple[str, list[str]]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from ..errors import UsageError
+from .canvas import Canvas, canvas_for
+from .choice import Choice, Wanted
 from .exports import FORMATS, to_json
-from .graph import write_tree
 from .printable import printable
-from .reports import ASCENDING, REPORTS, Choice
+from .reports import ASCENDING, REPORTS
 from .summary_text import write_summary
 from .table import write_table
 
@@ -37,8 +37,7 @@ def present(
     choices: Iterable[Choice],
     traces: int,
     form: str,
-    sort: str | None,
-    top: int | None,
+    wanted: Wanted,
     out: BinaryIO,
     output: Path | None,
 ) -> None:
@@ -46,21 +45,20 @@ def present(
 
     What was left out goes below a table, and beside a machine format to standard error.
     """
-    terminal = output is None and sys.stdout.isatty()
-    width = shutil.get_terminal_size((80, 24)).columns if terminal else None
     text = io.TextIOWrapper(
         out, encoding="utf-8", errors="backslashreplace", write_through=True, newline="\n"
     )
+    canvas = canvas_for(text, terminal=output is None and sys.stdout.isatty())
     try:
         if report == "summary":
-            _summaries(choices, traces, form, top, text, out, width)
+            _summaries(choices, traces, form, wanted.top, text, out, canvas.width)
         elif form == "table":
             for number, choice in enumerate(choices):
                 if traces > 1:
                     text.write(("\n" if number else "") + f"==> {printable(str(choice.trace.path))} <==\n")
-                _table(report, choice, sort, top, text, width)
+                _table(report, choice, canvas)
         else:
-            _export(report, choices, traces, form, sort, top, out)
+            _export(report, choices, traces, form, wanted, out)
         text.flush()
     finally:
         text.detach()
@@ -104,50 +102,22 @@ def fenced(text: str) -> str:
     return f"{fence}\n{text}{fence}\n"
 
 
-def _table(
-    report: str, choice: Choice, sort: str | None, top: int | None, out: TextIO, width: int | None
-) -> None:
+def _table(report: str, choice: Choice, canvas: Canvas) -> None:
     kind = REPORTS[report]
     cut = ""
-    if report == "callgraph":
-        tree, names = _tree(choice, sort, top)
-        write_tree(tree, names, out, width)
+    if kind.columns is None:
+        assert kind.draw is not None
+        kind.draw(choice, canvas)
     else:
-        frame = _ordered(kind.rows(choice), sort).collect()
-        most = top or kind.most
+        frame = _ordered(kind.rows(choice), choice.wanted.sort).collect()
+        most = choice.wanted.top or kind.most
         if most is not None and len(frame) > most:
-            cut = f"first {most:,} of {len(frame):,} rows"
-            cut += "" if top else " (--top N shows more, --format csv all)"
+            cut = f"first {most:,} of {len(frame):,} rows\n"
+            cut = cut if choice.wanted.top else cut[:-1] + " (--top N shows more, --format csv all)\n"
             frame = frame.head(most)
         began = choice.trace.metadata["started"]["monotonic_ns"]
-        write_table(kind.columns(frame, began), out, width)
-    if cut:
-        out.write(cut + "\n")
-    out.write(f"{choice.loss}\n")
-
-
-def _tree(choice: Choice, sort: str | None, top: int | None) -> tuple[pl.DataFrame, list[str]]:
-    import polars as pl
-
-    from ..analyze.calltree import call_tree
-
-    tree = call_tree(choice.paired).collect()
-    names = choice.trace.functions.select("demangled").collect()["demangled"].to_list()
-    tree = tree.with_columns(
-        callee=tree["function"].replace_strict(dict(enumerate(names)), return_dtype=pl.String)
-    )
-    column = sort if sort in tree.columns else "total_ns"
-    tree = tree.sort(column, "node", descending=[column != "callee", False], nulls_last=True)
-    if top is not None and len(tree) > top:
-        parents = dict(zip(tree["node"].to_list(), tree["parent"].to_list(), strict=True))
-        kept: set[int] = set()
-        for node in tree["node"].head(top).to_list():
-            # A node without its callers would be no tree.
-            while node is not None and node not in kept:
-                kept.add(node)
-                node = parents[node]
-        tree = tree.filter(pl.col("node").is_in(sorted(kept)))
-    return tree, names
+        write_table(kind.columns(frame, began), canvas.out, canvas.width, colour=canvas.colour)
+    canvas.out.write(f"{cut}{choice.loss}\n")
 
 
 def _export(
@@ -155,8 +125,7 @@ def _export(
     choices: Iterable[Choice],
     traces: int,
     form: str,
-    sort: str | None,
-    top: int | None,
+    wanted: Wanted,
     out: BinaryIO,
 ) -> None:
     import polars as pl
@@ -166,8 +135,8 @@ def _export(
     schema = kind.schema()
     frames = []
     for choice in choices:
-        frame = _ordered(kind.rows(choice), sort).select(schema.names).collect()
-        frame = frame if top is None else frame.head(top)
+        frame = _ordered(kind.rows(choice), wanted.sort).select(schema.names).collect()
+        frame = frame if wanted.top is None else frame.head(wanted.top)
         if traces > 1:
             frame = frame.insert_column(0, pl.lit(str(choice.trace.path)).alias("trace"))
         frames.append(frame)

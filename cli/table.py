@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from .canvas import painted
 from .units import elide, width_of
 
 #: An elastic column doesn't get narrower than this.
@@ -15,32 +16,38 @@ _GAP = 2
 
 @dataclass
 class Column:
-    """A column of text. `rank` 0 always stays; of the others the highest goes first where room is short."""
+    """A column of text. `rank` 0 always stays; of the others the highest goes first where room is short.
+
+    `styles` are of the cells, numbers of SGR as `1;31`; none where there are none.
+    """
 
     title: str
     cells: Sequence[str]
     rank: int = 0
     left: bool = False
     elastic: bool = False
+    styles: Sequence[str] = ()
 
     @property
     def width(self) -> int:
         return max([width_of(self.title), *map(width_of, self.cells)])
 
 
-def write_table(columns: Sequence[Column], out: TextIO, width: int | None) -> None:
+def write_table(columns: Sequence[Column], out: TextIO, width: int | None, *, colour: bool = False) -> None:
     """Write columns side by side in `width`, None for as wide as they are: less important ones are left
-    out, then elastic ones are elided. Every row is one line.
+    out, then elastic ones are elided. Every row is one line. Styles show only with `colour`.
     """
     shown, widths = fit(columns, width)
-    titles = [column.title for column in shown]
-    for cells in [titles, *zip(*(column.cells for column in shown), strict=True)]:
-        parts = []
-        for column, size, cell in zip(shown, widths, cells, strict=True):
-            text = elide(cell, size)
+    rows = len(shown[0].cells) if shown else 0
+    for place in range(-1, rows):
+        line = ""
+        for column, size in zip(shown, widths, strict=True):
+            text = elide(column.title if place < 0 else column.cells[place], size)
             padding = " " * (size - width_of(text))
-            parts.append(text + padding if column.left else padding + text)
-        out.write((" " * _GAP).join(parts).rstrip() + "\n")
+            style = column.styles[place] if colour and column.styles and place >= 0 else ""
+            styled = painted(text, style)
+            line += (styled + padding if column.left else padding + styled) + " " * _GAP
+        out.write(line.rstrip() + "\n")
 
 
 def fit(columns: Sequence[Column], width: int | None) -> tuple[list[Column], list[int]]:

@@ -80,14 +80,48 @@ def test_latency_table(run: Run, trace: Path) -> None:
 def test_callgraph_is_a_tree(run: Run, trace: Path) -> None:
     lines = run("analyze", "callgraph").stdout.splitlines()
     assert lines == [
-        "  TOTAL     SELF  CALLS  FUNCTION",
-        "2.24 ms   766 µs      1  main",
-        "1.23 ms  1.23 ms      1  ├─ evil\\x1b[31m\\n",
-        " 240 µs   220 µs     80  └─ parse",
-        "20.0 µs  20.0 µs     80     └─ " + LONG,
-        " 100 ns   100 ns      2  parse",
+        "    %    TOTAL     SELF  CALLS  FUNCTION",
+        "100.0  2.24 ms   766 µs      1  main",
+        " 55.1  1.23 ms  1.23 ms      1  ├─ evil\\x1b[31m\\n",
+        " 10.7   240 µs   220 µs     80  └─ parse",
+        "  0.9  20.0 µs  20.0 µs     80     └─ " + LONG,
+        "  0.0   100 ns   100 ns      2  parse",
         LEFT_OUT,
     ]
+
+
+def test_callgraph_without_small_and_deep_branches(run: Run, trace: Path) -> None:
+    lines = run("analyze", "callgraph", "--min-percent", "10.8").stdout.splitlines()
+    assert [line.split()[-1] for line in lines[1:-2]] == ["main", "evil\\x1b[31m\\n"]
+    assert lines[-2:] == ["3 more paths not shown", LEFT_OUT]
+    lines = run("analyze", "callgraph", "--depth", "1").stdout.splitlines()
+    assert [line.split()[-1] for line in lines[1:-2]] == ["main", "parse"]
+    assert lines[-2:] == ["3 more paths not shown", LEFT_OUT]
+
+
+def test_callgraph_around_a_function(run: Run, trace: Path) -> None:
+    lines = run("analyze", "callgraph", "--focus", "parse").stdout.splitlines()
+    assert lines == [
+        "    %    TOTAL     SELF  CALLS  FUNCTION",
+        "100.0   240 µs              80  ┌─ main",
+        "100.0   240 µs   220 µs     82  parse",
+        "  8.3  20.0 µs  20.0 µs     80  └─ " + LONG,
+        LEFT_OUT,
+    ]
+    rows = json.loads(run("analyze", "callgraph", "--focus", "parse", "--format", "json").stdout)
+    assert {(row["caller"], row["callee"]) for row in rows} == {
+        ("main", "parse"),
+        (None, "parse"),
+        ("parse", LONG),
+    }
+    lines = run("analyze", "callgraph", "--focus", "_Zlong").stdout.splitlines()
+    assert [line.partition("80")[2].strip() for line in lines[1:3]] == ["┌─ main", "┌─ parse"]
+
+
+def test_callgraph_of_a_function_that_was_not_called(run: Run, tmp_path: Path) -> None:
+    Recording().entry("f", 1, 1000).exit("f", 5, 1000).write(tmp_path / "trace.parquet")
+    done = run("analyze", "callgraph", "--focus", "g")
+    assert (done.status, done.stdout.splitlines()[0]) == (0, "g was not called")
 
 
 def test_summary_tells_the_story(run: Run, trace: Path) -> None:
@@ -226,7 +260,9 @@ def test_sort_and_top(run: Run, trace: Path) -> None:
     assert starts == sorted(starts)
     lines = run("analyze", "latency", "--top", "1").stdout.splitlines()
     assert lines[-2] == "first 1 of 4 rows"
-    assert len(run("analyze", "callgraph", "--top", "2").stdout.splitlines()) == 4
+    lines = run("analyze", "callgraph", "--top", "2").stdout.splitlines()
+    assert len(lines) == 5
+    assert lines[-2] == "3 more paths not shown"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +279,10 @@ def test_sort_and_top(run: Run, trace: Path) -> None:
         (["latency", "--function", "prase"], 2, "near it: parse"),
         (["latency", "--thread", "99"], 2, "ids in the trace: 7, 8"),
         (["latency", "--since", "soon"], 2, "not a duration"),
-        (["latency", "--as", "f:arg0=i32"], 2, "for the report args"),
+        (["latency", "--as", "f:arg0=i32"], 2, "it is for args"),
+        (["latency", "--focus", "parse"], 2, "it is for callgraph"),
+        (["callgraph", "--focus", "prase"], 2, "near it: parse"),
+        (["callgraph", "--depth", "2", "--format", "csv"], 2, "list of edges"),
         (["args", "--as", "f:arg0"], 2, "write it as FUNC:arg0=i32"),
         (["latency", "--top", "0"], 2, ""),
         (["latency", "-o", "trace.parquet"], 1, "--force"),
@@ -322,10 +361,19 @@ def in_terminal(columns: int, *arguments: str | Path) -> str:
 @pytest.mark.parametrize("report", ["summary", *TABLES])
 @pytest.mark.parametrize("columns", [60, 80, 132])
 def test_tables_fit_the_terminal(run: Run, trace: Path, report: str, columns: int) -> None:
-    text = run("analyze", report, trace, columns=columns).stdout
+    text = run("analyze", report, trace, columns=columns, env={"NO_COLOR": "1"}).stdout
     assert max(map(len, text.splitlines())) <= columns
     assert text.splitlines()[-1] == LEFT_OUT
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text)
+
+
+def test_colour_is_for_terminals_that_want_it(run: Run, trace: Path) -> None:
+    plain = run("analyze", "callgraph", trace, columns=80, env={"NO_COLOR": "1"}).stdout
+    coloured = run("analyze", "callgraph", trace, columns=80, env={"NO_COLOR": "", "TERM": "xterm"}).stdout
+    assert "\x1b[31m100.0\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+    assert run("analyze", "callgraph", trace, columns=80, env={"TERM": "dumb"}).stdout == plain
+    assert "\x1b" not in run("analyze", "callgraph", trace).stdout
 
 
 def test_names_lose_their_middle(trace: Path) -> None:

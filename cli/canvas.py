@@ -1,0 +1,41 @@
+"""Where a report is drawn: how wide it is, and whether it takes colour."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TextIO
+
+#: Pictures take this width where there is no terminal to fill.
+USUAL_WIDTH = 80
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Text goes to `out`. `width` is None where nothing limits it, as in a pipe or file."""
+
+    out: TextIO
+    width: int | None = None
+    colour: bool = False
+
+    @property
+    def picture_width(self) -> int:
+        return USUAL_WIDTH if self.width is None else self.width
+
+    def paint(self, text: str, style: str) -> str:
+        """`text` in a style, the numbers of SGR as `1;31`; as it is where colours are not wanted."""
+        return painted(text, style) if self.colour else text
+
+
+def painted(text: str, style: str) -> str:
+    return f"\x1b[{style}m{text}\x1b[0m" if style and text else text
+
+
+def canvas_for(out: TextIO, *, terminal: bool) -> Canvas:
+    """The canvas for a report that goes to standard output, where that is a terminal."""
+    if not terminal:
+        return Canvas(out)
+    # https://no-color.org: set to anything but nothing.
+    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Canvas(out, shutil.get_terminal_size((USUAL_WIDTH, 24)).columns, colour)

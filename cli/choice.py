@@ -1,0 +1,43 @@
+"""What the command line of `analyze` chose: calls of a trace, and what to make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ..analyze.casts import Cast
+    from ..analyze.loss import Loss
+    from ..analyze.trace import Trace
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the options say of a report, besides which calls it is about."""
+
+    sort: str | None = None
+    top: int | None = None
+    casts: Sequence[Cast] = ()
+    focus: str | None = None
+    min_percent: float = 0
+    depth: int | None = None
+
+
+@dataclass
+class Choice:
+    """What the command line chose of a trace."""
+
+    trace: Trace
+    paired: pl.LazyFrame
+    wanted: Wanted
+
+    @cached_property
+    def loss(self) -> Loss:
+        """What these calls leave out."""
+        from ..analyze.loss import Loss
+
+        return Loss.of(self.trace.metadata, self.paired)
