@@ -16,6 +16,7 @@
 #include "event.bpf.h"
 #include "losses.bpf.h"
 #include "processes.bpf.h"
+#include "turn.bpf.h"
 #include "tasks.bpf.h"
 #ifdef REG_FLAGS
 #include "jumps.bpf.h"
@@ -28,18 +29,18 @@ struct func_name {
 BPF_HASH(func_names, u64, struct func_name, MAX_FUNCS);
 BPF_RINGBUF_OUTPUT(events, RINGBUF_BYTES / PAGE_SIZE);
 
-/* Send one event. False where the process is not followed. */
+/* Send one event. False where it does not count: it is another link's turn, or the process is not followed. */
 static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type, u64 cookie, u64 frame)
 {
 	/* The clock is read last on the way in and first on the way out: what this program costs
 	 * stays outside of the call that it measures. */
-	u64 now = type == EVENT_ENTRY ? 0 : snoop_ktime_get_ns();
+	u64 function = COOKIE_FUNCTION(cookie), now = type == EVENT_ENTRY ? 0 : snoop_ktime_get_ns();
 	struct func_trace_event *event;
 	struct snoop_counts *count;
 	u32 pid, tgid;
 	int zero = 0;
 
-	if (!current_ids(&pid, &tgid) || !is_followed(tgid))
+	if (!has_turn(cookie) || !current_ids(&pid, &tgid) || !is_followed(tgid))
 		return false;
 	count = counts.lookup(&zero);
 	if (!count)
@@ -53,12 +54,12 @@ static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type, u64
 	}
 	report_loss(pid);
 	event->type = type;
-	event->cookie = cookie;
+	event->cookie = function;
 	event->pid = pid;
 	event->tgid = tgid;
 	event->frame = frame;
 #ifdef EVENT_NAME
-	struct func_name *name = func_names.lookup(&cookie);
+	struct func_name *name = func_names.lookup(&function);
 
 	if (name)
 		__builtin_memcpy(event->name, name->text, sizeof(event->name));
@@ -97,7 +98,7 @@ int generic_entry(struct pt_regs *ctx)
 {
 	u64 cookie = snoop_get_attach_cookie(ctx);
 
-	snoop(ctx, EVENT_ENTRY, COOKIE_FUNCTION(cookie), ctx->REG_SP + COOKIE_MOVED(cookie));
+	snoop(ctx, EVENT_ENTRY, cookie, ctx->REG_SP + COOKIE_MOVED(cookie));
 	return 0;
 }
 
@@ -108,13 +109,13 @@ int generic_exit(struct pt_regs *ctx)
 
 	if (owner && (!current_ids(&pid, &tgid) || tgid != owner))
 		return 0;
-	snoop(ctx, EVENT_EXIT, COOKIE_FUNCTION(cookie), ctx->REG_SP - FRAME_AT_RETURN);
+	snoop(ctx, EVENT_EXIT, cookie, ctx->REG_SP - FRAME_AT_RETURN);
 	return 0;
 }
 
 /*
  * Both sides of a session link (kernel 6.13). From the entry side, 1 tells the kernel to leave the
- * return address of this call alone, as for any process that is not followed.
+ * return address of this call alone, as for any process that is not followed, and once the recording is over.
  */
 int generic_session(struct pt_regs *ctx)
 {
@@ -132,7 +133,7 @@ static __always_inline void leave(struct pt_regs *ctx, u64 cookie)
 {
 	if (cookie & COOKIE_CONDITIONAL && !taken(ctx->REG_FLAGS, COOKIE_CONDITION(cookie)))
 		return;
-	snoop(ctx, cookie & COOKIE_TAIL ? EVENT_TAIL : EVENT_EXIT, COOKIE_FUNCTION(cookie), ctx->REG_SP);
+	snoop(ctx, cookie & COOKIE_TAIL ? EVENT_TAIL : EVENT_EXIT, cookie, ctx->REG_SP);
 }
 
 /* On an instruction by which a function is left: a return, or a jump to another function. */
@@ -148,7 +149,7 @@ int entry_and_leave(struct pt_regs *ctx)
 {
 	u64 cookie = snoop_get_attach_cookie(ctx);
 
-	snoop(ctx, EVENT_ENTRY, COOKIE_FUNCTION(cookie), ctx->REG_SP);
+	snoop(ctx, EVENT_ENTRY, cookie, ctx->REG_SP);
 	leave(ctx, cookie);
 	return 0;
 }

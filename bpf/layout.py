@@ -16,6 +16,9 @@ TAIL_JUMP = 1 << 37
 MOVED_SHIFT, MOVED_UNIT, MOST_MOVED = 40, 8, 0xFFFF * 8
 OWNER_SHIFT = 40
 
+#: Nobody's turn any more: TURN_OVER in the C file.
+TURN_OVER = 0xFFFFFFFF
+
 #: FUNC_NAME_LEN: with the terminating NUL.
 NAME_BYTES = 64
 

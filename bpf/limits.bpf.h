@@ -35,6 +35,10 @@
 #ifndef LOSS_RING_BYTES
 #define LOSS_RING_BYTES (256 * 1024)
 #endif
+/* The recorder's own process, as it sees itself. */
+#ifndef RECORDER_TGID
+#define RECORDER_TGID 0
+#endif
 /*
  * EVENT_NAME      copy the function's name into each event (layout "full"; without it, "lean")
  * ALL_PROCESSES   no process filter, but not the process RECORDER_TGID

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
@@ -61,9 +62,9 @@ class Probe:
 
 
 class Links:
-    """The links of one recording; closing takes every probe out, entries first.
+    """The links of one recording; closing takes every probe out.
 
-    Entries go first and come last, so that no call is seen to begin whose end is not watched.
+    Entries come last, so that no call is seen to begin whose end is not watched.
     """
 
     def __init__(self, programs: Programs, strategy: Strategy) -> None:
@@ -123,16 +124,15 @@ class Links:
 
     def detach(self, pid: int) -> None:
         """Take out the probes that only process `pid` has."""
-        for links in (self._entries, self._exits):
-            for descriptor in links.pop(pid, []):
-                os.close(descriptor)
+        self._close([*self._exits.pop(pid, []), *self._entries.pop(pid, [])])
 
     def close(self) -> None:
         """Take all probes out. When it returns, no program of ours runs any more."""
-        for links in (self._entries, self._exits):
-            for descriptors in links.values():
-                while descriptors:
-                    os.close(descriptors.pop())
+        self._programs.end_turns()
+        every = [*self._exits.values(), *self._entries.values()]
+        self._exits.clear()
+        self._entries.clear()
+        self._close([descriptor for descriptors in every for descriptor in descriptors])
         while self._files:
             os.close(self._files.popitem()[1])
 
@@ -143,6 +143,16 @@ class Links:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _close(self, links: Sequence[int]) -> None:
+        """Close links, each on a thread of its own.
+
+        The kernel (since 6.13) takes a link's breakpoints out and then waits for calls with return probes,
+        of any link. One after the other, each would wait for as long as the next ones keep asking for more.
+        Perf links it takes out one by one in any case.
+        """
+        with ThreadPoolExecutor(1 if self._strategy is Strategy.PERF else max(1, len(links))) as threads:
+            list(threads.map(os.close, links))
 
     def _held(self, path: str) -> str:
         if path not in self._files:

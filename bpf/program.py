@@ -21,7 +21,7 @@ from ..errors import KernelError, PrivilegeError
 from . import syscall
 from .arch import host
 from .binding import load_bcc
-from .layout import BIRTH, COUNTS, ENDED_THREAD, LOSS, NAME_BYTES, event_dtype
+from .layout import BIRTH, COUNTS, ENDED_THREAD, LOSS, NAME_BYTES, TURN_OVER, event_dtype
 from .ring import Ring
 
 SOURCE = Path(__file__).with_name("func_snoop.bpf.c")
@@ -54,11 +54,12 @@ class Sizes:
             f"-DPAGE_SIZE={mmap.PAGESIZE}",
             f"-DFUNC_NAME_LEN={NAME_BYTES}",
             f"-DMAX_ARGS={self.arguments}",
+            f"-DRECORDER_TGID={os.getpid()}",
         ]
         if self.layout == "full":
             flags.append("-DEVENT_NAME")
         if self.all_processes:
-            flags += ["-DALL_PROCESSES", f"-DRECORDER_TGID={os.getpid()}"]
+            flags.append("-DALL_PROCESSES")
         if self.follow:
             flags.append("-DFOLLOW")
         if self.pid_namespace:
@@ -135,6 +136,10 @@ class Programs:
     def forget(self, tgid: int) -> None:
         """Let no more events of this process through: it has ended, and its id can be used again."""
         syscall.delete_from_map(self._map("snoop_proc"), tgid.to_bytes(4, sys.byteorder))
+
+    def end_turns(self) -> None:
+        """No probe counts from now on, and none asks for a return probe."""
+        syscall.update_map(self._map("turn"), bytes(4), TURN_OVER.to_bytes(4, sys.byteorder))
 
     def root_tgid(self, tgid: int) -> int | None:
         """The process's id in the root pid namespace, once it has sent an event."""

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "processes.bpf.h"
+#include "turn.bpf.h"
 
 /* What is left of a thread of a followed process. */
 struct ended_thread {
@@ -64,7 +65,16 @@ int thread_end(void *ctx)
 	struct ended_thread ended = {};
 	u32 pid, tgid;
 
-	if (!current_ids(&pid, &tgid) || !is_followed(tgid))
+	if (!current_ids(&pid, &tgid))
+		return 0;
+	/* Killed, it cannot say so itself. The kernel waits for return probes when it closes the links, and
+	 * would wait as long as new ones are asked for. */
+	if (tgid == RECORDER_TGID) {
+		if (pid == tgid)
+			end_turns();
+		return 0;
+	}
+	if (!is_followed(tgid))
 		return 0;
 	ended.timestamp = snoop_ktime_get_ns();
 	ended.tgid = tgid;

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -207,3 +208,54 @@ def test_target_that_ends(ticks, start, tmp_path):
     )
     assert done.returncode == 0
     assert events_of(output)[0] == "target-exit"
+
+
+class Staying:
+    """A command that is recorded and stays inside of one function while it calls others, for `SECONDS`."""
+
+    SECONDS = 15
+
+    def __init__(self, build, start, output, *options):
+        program = build("stays.c", "-O1", "-fno-builtin")
+        options = [*options, "--exit", "return", "-f", "st*", "-f", "libc:labs"]
+        command = [program, str(1000 * self.SECONDS)]
+        self.recorder = start([FUNCSNOOP, "record", "-o", output, *options, "--", *command])
+        assert self.recorder.stdout.readline() == "ready\n"
+        children = Path(f"/proc/{self.recorder.pid}/task/{self.recorder.pid}/children").read_text()
+        self._target = os.pidfd_open(int(children))
+
+    def runs(self):
+        return not select.select([self._target], [], [], 0)[0]
+
+    def end(self):
+        signal.pidfd_send_signal(self._target, signal.SIGKILL)
+        os.close(self._target)
+
+
+@pytest.mark.parametrize("attach", ["session", "multi"])
+def test_probes_are_taken_out_while_a_call_goes_on(build, start, wait_for, tmp_path, attach):
+    """The kernel waits for calls with return probes, and more of them must not make it wait longer."""
+    output = tmp_path / "t.parquet"
+    staying = Staying(build, start, output, "--attach", attach, "--duration", "1s")
+    wait_for(lambda: output.exists() or not staying.runs())
+    assert staying.runs()
+    staying.end()
+    staying.recorder.communicate(timeout=30)
+    assert events_of(output)[0] == "duration"
+    calls = funcsnoop.open(output).calls().collect()
+    statuses = dict(calls.group_by("name").agg(pl.col("status").cast(pl.String).unique()).rows())
+    assert statuses["stay"] == ["open"]
+    assert "complete" in statuses["step"]
+    assert len(calls.filter(pl.col("status") == "open")) <= 2
+
+
+@pytest.mark.attach("session")
+def test_a_killed_recorder_is_gone_while_a_call_goes_on(build, start, wait_for, tmp_path):
+    output = tmp_path / "t.parquet.partial"
+    staying = Staying(build, start, tmp_path / "t.parquet", "--attach", "session")
+    wait_for(lambda: output.stat().st_size > 10_000)
+    staying.recorder.kill()
+    # It has ended when its links are closed.
+    staying.recorder.wait(timeout=60)
+    assert staying.runs()
+    staying.end()
