@@ -22,14 +22,23 @@ def by_time(
 
     A call whose entry was not seen counts by its exit.
     """
+    return paired.filter(in_time(metadata, since, until))
+
+
+def in_time(metadata: TraceMetadata, since: int | None, until: int | None) -> pl.Expr:
+    """Whether a call is one that `by_time` leaves."""
     start = pl.coalesce("start", "end") - metadata["started"]["monotonic_ns"]
-    if since is not None:
-        paired = paired.filter(start >= since)
-    return paired if until is None else paired.filter(start < until)
+    after = pl.lit(True) if since is None else start >= since
+    return after if until is None else after & (start < until)
 
 
 def by_process(paired: pl.LazyFrame, metadata: TraceMetadata, wanted: Sequence[str]) -> pl.LazyFrame:
     """Calls of the processes `wanted`: ids, or globs on the name of the command or executable."""
+    return paired.filter(of_processes(metadata, wanted))
+
+
+def of_processes(metadata: TraceMetadata, wanted: Sequence[str]) -> pl.Expr:
+    """Whether a call is one that `by_process` leaves."""
     ids = set()
     for text in wanted:
         named = {
@@ -41,18 +50,23 @@ def by_process(paired: pl.LazyFrame, metadata: TraceMetadata, wanted: Sequence[s
             )
         }
         ids |= _ids(text, named, "process", {p["tgid"] for p in metadata["processes"]})
-    return paired.filter(pl.col("tgid").is_in(sorted(ids)))
+    return pl.col("tgid").is_in(sorted(ids))
 
 
 def by_thread(paired: pl.LazyFrame, metadata: TraceMetadata, wanted: Sequence[str]) -> pl.LazyFrame:
     """Calls of the threads `wanted`: ids, or globs on the thread's name."""
+    return paired.filter(of_threads(metadata, wanted))
+
+
+def of_threads(metadata: TraceMetadata, wanted: Sequence[str]) -> pl.Expr:
+    """Whether a call is one that `by_thread` leaves."""
     ids = set()
     for text in wanted:
         named = {
             t["pid"] for t in metadata["threads"] if t["name"] is not None and fnmatchcase(t["name"], text)
         }
         ids |= _ids(text, named, "thread", {t["pid"] for t in metadata["threads"]})
-    return paired.filter(pl.col("pid").is_in(sorted(ids)))
+    return pl.col("pid").is_in(sorted(ids))
 
 
 def _ids(text: str, named: set[int], what: str, known: set[int]) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -31,7 +32,11 @@ class Loss:
     def of(cls, metadata: TraceMetadata, paired: pl.LazyFrame) -> Loss:
         """Count what `paired` (see `pairing.pair`) has besides complete calls."""
         status = paired.select(pl.col("status").cast(pl.String)).collect()["status"]
-        found = dict(status.value_counts().rows())
+        return cls.counted(metadata, dict(status.value_counts().rows()))
+
+    @classmethod
+    def counted(cls, metadata: TraceMetadata, found: Mapping[str | None, int]) -> Loss:
+        """Where there are `found[status]` calls of each status."""
         counts = metadata["counts"]
         return cls(
             produced=counts["produced"],
@@ -47,15 +52,27 @@ class Loss:
 
     def __str__(self) -> str:
         """One line, as it ends every report: `left out: 3 open, 1 unwound; no events lost`."""
-        parts = [
-            (self.lost_calls, "lost"),
-            (self.open, "open"),
-            (self.unwound, "unwound"),
-        ]
-        calls = ", ".join(f"{count:,} {what}" for count, what in parts if count) or "nothing"
         entry_only = f" ({self.entry_only:,} calls entry-only)" if self.entry_only else ""
+        return f"left out: {self.calls or 'nothing'}{entry_only}; {self.events}"
+
+    @property
+    def drawn(self) -> str:
+        """The same where such calls are not left out, but drawn as far as they are known."""
+        entry_only = f"{self.entry_only:,} entry-only" if self.entry_only else ""
+        calls = ", ".join(part for part in (self.calls, entry_only) if part)
+        return f"drawn as far as known: {calls}; {self.events}" if calls else str(self)
+
+    @property
+    def calls(self) -> str:
+        """`3 open, 1 unwound`; empty where all calls have both sides."""
+        parts = [(self.lost_calls, "lost"), (self.open, "open"), (self.unwound, "unwound")]
+        return ", ".join(f"{count:,} {what}" for count, what in parts if count)
+
+    @property
+    def events(self) -> str:
+        """`7 of 9,000 events lost (0.08%)`, `no events lost`; and those past the limit."""
         lost = sum(self.lost.values())
         share = f" ({lost / self.produced:.2%})" if lost and self.produced else ""
         events = f"{lost:,} of {self.produced:,} events lost{share}" if lost else "no events lost"
         limit = f", {self.after_limit:,} past the limit" if self.after_limit else ""
-        return f"left out: {calls}{entry_only}; {events}{limit}"
+        return f"{events}{limit}"

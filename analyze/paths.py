@@ -9,16 +9,19 @@ from .arrays import Flags, Ints
 
 
 class Paths:
-    """Numbers the paths that calls took, recursion folded, as the calls come by in order.
+    """Numbers the paths that calls took, as the calls come by in order.
 
-    A function stands on a path once: a call of one that is already on its path, whether direct or mutual
-    recursion, is at that earlier place. A call whose caller has not come by is at a root. Places are
-    numbered from 0, parents before children; `parents` has -1 at a root, `levels` 0.
+    Recursion is folded: a function stands on a path once, and a call of one that is already on its path,
+    whether direct or mutual recursion, is at that earlier place. With `deepest` it is not; paths are then
+    as long as the stack was, and a call that is too deep is at the place where its path was cut. A call whose
+    caller has not come by is at a root. Places are numbered from 0, parents before children; `parents` has -1
+    at a root, `levels` 0.
     """
 
-    def __init__(self, functions: int) -> None:
-        """`functions`: how many there are."""
+    def __init__(self, functions: int, deepest: int | None = None) -> None:
+        """`functions`: how many there are; `deepest`: how many stand on a path at most."""
         self._kinds = max(functions, 1)
+        self._deepest = deepest
         self.parents: list[int] = []
         self.functions: list[int] = []
         self.levels: list[int] = []
@@ -103,8 +106,11 @@ class Paths:
         if place is None:
             parent, called = key // self._kinds - 1, key % self._kinds
             place = parent
-            while place >= 0 and self.functions[place] != called:
-                place = self.parents[place]
+            if self._deepest is None:
+                while place >= 0 and self.functions[place] != called:
+                    place = self.parents[place]
+            elif place < 0 or self.levels[place] + 1 < self._deepest:
+                place = -1
             if place < 0:
                 place = len(self.parents)
                 self.parents.append(parent)
@@ -114,13 +120,19 @@ class Paths:
         return place
 
     def _remember(self, ids: Ints, caller: Ints, place: Ints) -> None:
-        rows = []
-        row = len(ids) - 1
-        while row >= 0:
-            rows.append(row)
-            row = int(caller[row])
-        rows.reverse()
+        rows = around_last(caller)
         self._ids, self._places = ids[rows], place[rows]
+
+
+def around_last(caller: Ints) -> list[int]:
+    """The last row and its callers, outermost first; `caller` is each row's, -1 at a root."""
+    rows = []
+    row = len(caller) - 1
+    while row >= 0:
+        rows.append(row)
+        row = int(caller[row])
+    rows.reverse()
+    return rows
 
 
 def rows_of(ids: Ints, wanted: Ints) -> Ints:

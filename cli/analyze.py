@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import typer
 
-from ..errors import OutputError, UsageError
+from ..errors import UsageError
 from .printable import printable
+from .sink import check_output, sink
 
 if TYPE_CHECKING:
     from .choice import Choice
@@ -118,8 +117,8 @@ def analyze(
         )
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet is binary, and this is a terminal", "give a file with -o FILE")
-    if output is not None and not force and output.exists():
-        raise OutputError(f"{output} exists", "give another name, or --force to replace it")
+    if output is not None:
+        check_output(output, force=force)
 
     from ..analyze import filters
     from ..analyze.casts import Cast
@@ -150,7 +149,7 @@ def analyze(
         return Choice(trace, filters.by_time(paired, trace.metadata, *span), wanted)
 
     choices = (choose(path) for path in paths)
-    with _sink(output) as out:
+    with sink(output) as out:
         present.present(report, choices, len(paths), form, wanted, out, output)
 
 
@@ -168,24 +167,3 @@ def _report_and_paths(words: list[str]) -> tuple[str, list[str]]:
                 f"did you mean {near[0]}? Reports: {', '.join(NAMES)}",
             )
     return report, words or ["trace.parquet"]
-
-
-@contextmanager
-def _sink(output: Path | None) -> Iterator[BinaryIO]:
-    """Where the report goes. A file appears under its name when it is complete."""
-    if output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    unfinished = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        with unfinished.open("xb") as file:
-            yield file
-        unfinished.replace(output)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"{output} cannot be written: {reason}", "give -o a place that you may write to"
-        ) from None
-    finally:
-        unfinished.unlink(missing_ok=True)

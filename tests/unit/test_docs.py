@@ -77,7 +77,8 @@ def test_options_in_examples_exist(page):
         r"^\$ (?:sudo )?(funcsnoop .*)$", page.read_text().replace("\\\n", " "), re.MULTILINE
     ):
         words = shlex.split(line, comments=True)
-        words = words[1 : words.index("--") if "--" in words else None]
+        ends = [words.index(word) for word in ("--", "|") if word in words]
+        words = words[1 : min(ends, default=None)]
         if words and words[0] in COMMANDS:
             known = {name for option in COMMANDS[words[0]].params for name in option.opts} | {"-h", "--help"}
             given = {word.partition("=")[0] for word in words[1:] if re.match("-[a-z]|--", word)}

@@ -1,0 +1,144 @@
+"""`funcsnoop export`: a trace as a file that another tool opens."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import typer
+
+from ..errors import UsageError
+from .printable import printable
+from .sink import check_output, sink
+
+if TYPE_CHECKING:
+    from ..analyze.export import Weight
+
+EPILOG = """\b
+Examples:
+  funcsnoop export --to perfetto                     trace.pftrace, for ui.perfetto.dev
+  funcsnoop export slow.parquet --to speedscope      slow.speedscope.json
+  funcsnoop export --to folded -o - | flamegraph.pl --countname ns >flame.svg
+  funcsnoop export --to pprof --function main && go tool pprof -http : trace.pb.gz
+"""
+
+#: Here, and not only in `analyze.export`, so that the help needs no other module.
+NAMES = ("speedscope", "folded")
+WEIGHTS = ("time", "calls")
+WEIGHTED = ("folded",)
+
+
+def export(
+    path: str = typer.Argument("trace.parquet", metavar="[TRACE]", show_default=True),
+    to: str = typer.Option(..., "--to", metavar="FORMAT", help=f"One of {', '.join(NAMES)}."),
+    output: str | None = typer.Option(
+        None,
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write to FILE, - for standard output; without it beside TRACE, under a name like its own.",
+    ),
+    force: bool = typer.Option(False, "--force", help="Replace the file if it exists."),
+    weight: str | None = typer.Option(
+        None,
+        "--weight",
+        metavar="WEIGHT",
+        help=f"What a stack weighs, {' or '.join(WEIGHTS)}: for {' and '.join(WEIGHTED)}.",
+    ),
+    function: list[str] | None = typer.Option(
+        None,
+        "--function",
+        metavar="GLOB",
+        help="Only calls of these functions, and what runs inside them; repeatable.",
+    ),
+    process: list[str] | None = typer.Option(
+        None, "--process", metavar="ID|GLOB", help="Only these processes, by id or command; repeatable."
+    ),
+    thread: list[str] | None = typer.Option(
+        None, "--thread", metavar="ID|GLOB", help="Only these threads, by id or name; repeatable."
+    ),
+    since: str | None = typer.Option(
+        None,
+        "--since",
+        metavar="TIME",
+        help="Only calls that began this long after the start, as 1.5s or 200ms.",
+    ),
+    until: str | None = typer.Option(
+        None, "--until", metavar="TIME", help="Only calls that began before this long after the start."
+    ),
+) -> None:
+    """Write a trace as a file that another tool opens."""
+    if to not in NAMES:
+        raise UsageError(f"there is no format {to!r}", f"formats are {', '.join(NAMES)}")
+    if weight is not None and weight not in WEIGHTS:
+        raise UsageError(f"there is no weight {weight!r}", f"weights are {', '.join(WEIGHTS)}")
+    if weight is not None and to not in WEIGHTED:
+        raise UsageError(f"--weight means nothing to {to}", f"it is for {' and '.join(WEIGHTED)}")
+
+    from ..analyze import filters
+    from ..analyze.export import FORMATS, Source
+    from ..analyze.trace import Trace
+    from .quantities import parse_duration, show_bytes
+
+    form = FORMATS[to]
+    if output == "-":
+        target = None
+        if form.binary and sys.stdout.isatty():
+            raise UsageError(f"{to} is binary, and this is a terminal", "give a file with -o FILE")
+    else:
+        target = Path(output) if output is not None else _beside(Path(path), form.suffix)
+        check_output(target, force=force)
+
+    span = [None if text is None else parse_duration(text) for text in (since, until)]
+    trace = Trace(path)
+    if trace.path.suffix == ".partial":
+        sys.stderr.write(f"funcsnoop: notice: {printable(trace.metadata['notices'][-1])}\n")
+    where = filters.in_time(trace.metadata, span[0], span[1])
+    if process:
+        where &= filters.of_processes(trace.metadata, process)
+    if thread:
+        where &= filters.of_threads(trace.metadata, thread)
+    functions = filters.matching(trace.functions, function) if function else None
+    with sink(target) as out, _progress(trace.rows) as progress:
+        source = Source(trace, where, functions, cast("Weight", weight or "time"), progress)
+        form.write(source, out)
+        if not source.found:
+            raise UsageError(
+                f"no call of {trace.path} is chosen",
+                "choose with fewer of --function, --process, --thread, --since, --until; "
+                "or see with `funcsnoop analyze` what was recorded",
+            )
+    calls = f"funcsnoop: {source.found.total():,} calls"
+    if target is not None:
+        calls += f" -> {printable(str(target))} ({show_bytes(target.stat().st_size)})"
+    loss = source.loss.drawn if form.drawn else str(source.loss)
+    for line in (calls, *(f"funcsnoop: notice: {note}" for note in source.notes), loss):
+        sys.stderr.write(f"{line}\n")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """`trace.parquet` becomes `trace.folded`, and so does `trace.parquet.partial`."""
+    name = path.name.removesuffix(".partial").removesuffix(".parquet")
+    return path.with_name(name + suffix)
+
+
+@contextmanager
+def _progress(events: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; what it yields is told how many more of the events have been worked on."""
+    if not sys.stderr.isatty():
+        yield lambda more: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("exporting"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("exporting", total=None)
+
+        def advance(more: int) -> None:
+            bar.update(task, total=events, advance=more)
+
+        yield advance
