@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..errors import UsageError
 from .arrays import Addresses, Flags, Ints
-from .casts import Cast, Values, apply, limits
+from .casts import Cast, Values, apply, check_used, kind_of, limits
 from .ranks import rank, sort_within
 
 #: Up to this many different values each gets a latency group of its own.
@@ -42,12 +41,7 @@ def arguments(
     table = functions.select("function", "demangled", "symbol", "cookie").collect()
     cookies = table["cookie"].to_list()
     names = list(zip(table["demangled"].to_list(), table["symbol"].to_list(), strict=True))
-    for cast in casts:
-        if not any(cast.applies(demangled, symbol, cast.arg) for demangled, symbol in names):
-            raise UsageError(
-                f"--as {cast.pattern}:{cast.arg}={cast.kind} matches no function of the trace",
-                "give a name as `funcsnoop analyze latency` prints it, or a glob",
-            )
+    check_used(casts, names)
     present, starts, counts = np.unique(calls["function"].to_numpy(), return_index=True, return_counts=True)
     duration = calls["duration_ns"].fill_null(-1).to_numpy()
     found: list[tuple[int, int, int, dict[str, Any]]] = []
@@ -61,7 +55,7 @@ def arguments(
             if not known[part].any():
                 continue
             name = names[function]
-            kind = next((c.kind for c in reversed(casts) if c.applies(name[0], name[1], column)), None)
+            kind = kind_of(casts, name, column)
             row = _describe(raw[part][known[part]], duration[part][known[part]], kind)
             row |= {"function": name[0], "arg": column, "nulls": count - row["count"], "type": kind}
             row["cookie"] = cookies[function]

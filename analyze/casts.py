@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,30 @@ class Cast:
 
     def applies(self, demangled: str, symbol: str, arg: str) -> bool:
         return arg == self.arg and matches(self.pattern, demangled, symbol)
+
+
+def check_used(casts: Sequence[Cast], names: Sequence[tuple[str, str]]) -> None:
+    """Raises UsageError for a cast that applies to none of the functions, (demangled, symbol)."""
+    for cast in casts:
+        if not any(cast.applies(demangled, symbol, cast.arg) for demangled, symbol in names):
+            raise UsageError(
+                f"--as {cast.pattern}:{cast.arg}={cast.kind} matches no function of the trace",
+                "give a name as `funcsnoop analyze latency` prints it, or a glob",
+            )
+
+
+def kind_of(casts: Sequence[Cast], name: tuple[str, str], arg: str) -> str | None:
+    """The type that `arg` of a function, (demangled, symbol), is read as; None for a raw register. The last
+    cast that applies wins.
+    """
+    return next((cast.kind for cast in reversed(casts) if cast.applies(*name, arg)), None)
+
+
+def parse_all(casts: Sequence[Cast | str] | Mapping[str, str]) -> list[Cast]:
+    """Casts as people write them: `["FUNC:arg0=i32"]`, or `{"FUNC:arg0": "i32"}`."""
+    if isinstance(casts, Mapping):
+        casts = [f"{where}={kind}" for where, kind in casts.items()]
+    return [Cast.parse(cast) if isinstance(cast, str) else cast for cast in casts]
 
 
 def apply(raw: Addresses, kind: str) -> Values:

@@ -35,5 +35,22 @@ def bounds_of(bucket: Ints, bits: int = BITS) -> tuple[Addresses, Addresses]:
 
 
 def coarser(bucket: Ints, bits: int, fewer: int) -> Ints:
-    """The bucket with `fewer` bits that holds each of these buckets, which have `bits`."""
-    return bucket_of(bounds_of(bucket, bits)[0], fewer)
+    """The bucket with `fewer` bits that holds each of these buckets, which have `bits`; signed ones too."""
+    found = bucket_of(bounds_of(np.abs(bucket), bits)[0], fewer)
+    return np.where(bucket < 0, -found, found)
+
+
+def signed_bucket_of(values: Ints | Addresses, bits: int = BITS) -> Ints:
+    """The bucket of the magnitude, negative for values below 0."""
+    if values.dtype != np.int64:
+        return bucket_of(values, bits)
+    pattern = values.view(np.uint64)
+    # In two's complement this is the magnitude, also of -2^63.
+    found = bucket_of(np.where(values < 0, ~pattern + np.uint64(1), pattern), bits)
+    return np.where(values < 0, -found, found)
+
+
+def signed_bounds(bucket: int, bits: int = BITS) -> tuple[int, int]:
+    """The least and the greatest value of a bucket as `signed_bucket_of` gives it, both included."""
+    low, high = (int(bound[0]) for bound in bounds_of(np.array([abs(bucket)]), bits))
+    return (-high, -low) if bucket < 0 else (low, high)

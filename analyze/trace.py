@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from ..schemas import CALLS, MAX_ARGS, TraceMetadata
-from . import arguments, callgraph, calls, latency, tables, threads
-from .casts import Cast
+from . import arguments, callgraph, calls, filters, heatmap, hist, latency, tables, threads
+from .casts import Cast, parse_all
 from .loss import Loss
 from .memory import check_fits
 from .pairing import EVENT_BYTES, NEEDS, pair
@@ -141,16 +141,51 @@ class Trace:
         `{"FUNC:arg0": "i32"}`, FUNC a glob; without one a register is an unsigned 64-bit integer.
         `marked` adds the columns `type`: what a value was cast to, null for a raw register; and `cookie`.
         """
-        if isinstance(casts, Mapping):
-            casts = [f"{where}={kind}" for where, kind in casts.items()]
-        parsed = [Cast.parse(cast) if isinstance(cast, str) else cast for cast in casts]
         return arguments.arguments(
-            self._or_all(paired), self.functions, self.values, self.value_columns, parsed, marked=marked
+            self._or_all(paired),
+            self.functions,
+            self.values,
+            self.value_columns,
+            parse_all(casts),
+            marked=marked,
         )
 
     def threads(self, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
         """The threads with events, `schemas.THREADS`, by falling `busy_ns`."""
         return threads.threads(self._or_all(paired), self.metadata)
+
+    def hist(
+        self,
+        focus: str | Sequence[str] | None = None,
+        value: str = "duration_ns",
+        casts: Sequence[Cast | str] | Mapping[str, str] = (),
+        paired: pl.LazyFrame | None = None,
+    ) -> pl.LazyFrame:
+        """How the durations of the functions `focus` are distributed, or the values of `arg0` … `ret_val`,
+        `schemas.HIST`. `casts` are as in `arguments`.
+        """
+        kinds = hist.kinds(parse_all(casts), self.functions, value)
+        found = hist.tallies(
+            self.call_batches(["function", value], paired=self.of(focus, paired)), value, kinds
+        )
+        return hist.table(found, value, self.functions)
+
+    def heatmap(
+        self, focus: str | Sequence[str] | None = None, paired: pl.LazyFrame | None = None
+    ) -> pl.LazyFrame:
+        """How long calls of the functions `focus` took at which time, `schemas.HEATMAP`."""
+        batches = self.call_batches(["function", "start", "duration_ns"], paired=self.of(focus, paired))
+        return heatmap.table(heatmap.heats(batches, self.metadata["started"]["monotonic_ns"]), self.functions)
+
+    def of(self, focus: str | Sequence[str] | None, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
+        """The calls, as `paired` has them, of the functions `focus`: names, or globs; None for all.
+
+        Raises UsageError where a name matches no function.
+        """
+        if focus is None:
+            return self._or_all(paired)
+        names = [focus] if isinstance(focus, str) else focus
+        return filters.by_function(self._or_all(paired), filters.matching(self.functions, names))
 
     def _or_all(self, paired: pl.LazyFrame | None) -> pl.LazyFrame:
         return self.paired if paired is None else paired

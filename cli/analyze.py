@@ -12,6 +12,7 @@ import typer
 from ..errors import UsageError
 from .printable import printable
 from .sink import check_output, sink
+from .usage import FORMATS, NAMES, check_usage
 
 if TYPE_CHECKING:
     from .choice import Choice
@@ -21,21 +22,10 @@ Examples:
   funcsnoop analyze                                  a summary of trace.parquet
   funcsnoop analyze latency --sort p99_ns --top 10   the slowest functions
   funcsnoop analyze callgraph --function main        what main called
+  funcsnoop analyze hist --focus sqlite3_step        how its durations are distributed
   funcsnoop analyze args --as 'read:ret_val=i64'     return values as signed numbers
   funcsnoop analyze calls --format parquet -o calls.parquet
 """
-
-#: Here, and not only in `reports`, so that the help needs no other module.
-NAMES = ("summary", "latency", "callgraph", "args", "calls", "threads")
-FORMATS = ("table", "json", "ndjson", "csv", "parquet", "markdown")
-
-#: Options that mean something to some reports only, and to which.
-ONLY_FOR = {
-    "--focus": ("callgraph",),
-    "--min-percent": ("callgraph",),
-    "--depth": ("callgraph",),
-    "--as": ("args",),
-}
 
 
 def analyze(
@@ -63,8 +53,12 @@ def analyze(
         None, "--until", metavar="TIME", help="Only calls that began before this long after the start."
     ),
     focus: str | None = typer.Option(
-        None, "--focus", metavar="FUNC", help="callgraph: the callers of FUNC above it, its callees below."
+        None, "--focus", metavar="FUNC", help="callgraph, hist, heatmap: the function to look at."
     ),
+    arg: int | None = typer.Option(
+        None, "--arg", metavar="N", min=0, max=5, help="hist: of an argument, and not of the durations."
+    ),
+    ret: bool = typer.Option(False, "--ret", help="hist: of the return values."),
     min_percent: float | None = typer.Option(
         None,
         "--min-percent",
@@ -90,31 +84,17 @@ def analyze(
 ) -> None:
     """Print a report about recorded calls."""
     report, paths = _report_and_paths(words or [])
-    if form not in FORMATS:
-        raise UsageError(f"there is no format {form!r}", f"formats are {', '.join(FORMATS)}")
-    if report == "summary":
-        if form in ("csv", "parquet"):
-            raise UsageError(
-                f"the summary is no table, so it cannot be {form}", "use json, or another report"
-            )
-        if sort is not None:
-            raise UsageError("the summary has no columns to sort by", "use another report, such as latency")
     given = {
         "--focus": focus is not None,
         "--min-percent": min_percent is not None,
         "--depth": depth is not None,
+        "--arg": arg is not None,
+        "--ret": ret,
         "--as": bool(cast),
+        "--sort": sort is not None,
+        "--top": top is not None,
     }
-    for option, reports in ONLY_FOR.items():
-        if given[option] and report not in reports:
-            raise UsageError(
-                f"{option} means nothing to the report {report}", f"it is for {', '.join(reports)}"
-            )
-    if form != "table" and (min_percent is not None or depth is not None):
-        raise UsageError(
-            f"--min-percent and --depth are for the tree, and as {form} it is a list of edges",
-            "leave them out, or leave --format out",
-        )
+    check_usage(report, form, given)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet is binary, and this is a terminal", "give a file with -o FILE")
     if output is not None:
@@ -128,7 +108,15 @@ def analyze(
     from .quantities import parse_duration
     from .reports import REPORTS
 
-    wanted = Wanted(sort, top, [Cast.parse(text) for text in cast or []], focus, min_percent or 0, depth)
+    wanted = Wanted(
+        sort,
+        top,
+        [Cast.parse(text) for text in cast or []],
+        focus,
+        min_percent or 0,
+        depth,
+        value="ret_val" if ret else "duration_ns" if arg is None else f"arg{arg}",
+    )
     span = [None if text is None else parse_duration(text) for text in (since, until)]
     if report != "summary":
         present.check_sort(sort, REPORTS[report].schema())
@@ -138,7 +126,14 @@ def analyze(
         if trace.path.suffix == ".partial" and report != "summary":
             # The last notice says what that means; the summary shows it itself.
             sys.stderr.write(f"funcsnoop: notice: {printable(trace.metadata['notices'][-1])}\n")
+        if arg is not None and wanted.value not in trace.value_columns:
+            raise UsageError(
+                f"{printable(path)} has no {wanted.value}: {trace.metadata['args']} arguments were recorded",
+                "record more with --args, or give a lower number",
+            )
         paired = trace.paired
+        if focus is not None and report != "callgraph":
+            paired = filters.by_function(paired, filters.matching(trace.functions, [focus]))
         if function:
             rows = filters.matching(trace.functions, function)
             paired = filters.by_function(paired, rows, beneath=report == "callgraph")

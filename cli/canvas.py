@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TextIO
+
+from .units import width_of
 
 #: Pictures take this width where there is no terminal to fill.
 USUAL_WIDTH = 80
@@ -26,6 +29,18 @@ class Canvas:
     def paint(self, text: str, style: str) -> str:
         """`text` in a style, the numbers of SGR as `1;31`; as it is where colours are not wanted."""
         return painted(text, style) if self.colour else text
+
+    def flow(self, items: Iterable[tuple[str, str]]) -> None:
+        """Write texts, each with a style, one after the other, in as many lines as they need."""
+        line, used = "", 0
+        for text, style in items:
+            size = width_of(text)
+            if used and used + 2 + size > self.picture_width:
+                self.out.write(line + "\n")
+                line, used = "", 0
+            line += ("  " if used else "") + self.paint(text, style)
+            used += size + (2 if used else 0)
+        self.out.write(line + "\n")
 
 
 def painted(text: str, style: str) -> str:

@@ -25,6 +25,7 @@ class Wanted:
     focus: str | None = None
     min_percent: float = 0
     depth: int | None = None
+    value: str = "duration_ns"
 
 
 @dataclass

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .callgraph_view import draw_callgraph, edges
 from .cells import counts, moments, span_text, texts, times, value_text
+from .heatmap_view import draw_heatmap, rows_of_heatmap
+from .hist_view import draw_hist, rows_of_hist
 from .table import Column
 from .units import duration
 
@@ -193,6 +195,18 @@ REPORTS = {
         _schema("CALLGRAPH"),
         edges,
         draw=draw_callgraph,
+    ),
+    "hist": Report(
+        "how the durations of a function are distributed, or its arguments",
+        _schema("HIST"),
+        rows_of_hist,
+        draw=draw_hist,
+    ),
+    "heatmap": Report(
+        "how long the calls of a function took at which time",
+        _schema("HEATMAP"),
+        rows_of_heatmap,
+        draw=draw_heatmap,
     ),
     "args": Report(
         "arguments and return values, and how latency goes with them",

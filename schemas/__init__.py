@@ -3,7 +3,7 @@
 from .calls import CALLS, STATUS
 from .events import EVENTS, MAX_ARGS
 from .metadata import FORMAT_VERSION, METADATA_KEY, TraceMetadata
-from .reports import ARGS, CALLGRAPH, LATENCY, THREADS
+from .reports import ARGS, CALLGRAPH, HEATMAP, HIST, LATENCY, THREADS
 
 __all__ = [
     "ARGS",
@@ -11,6 +11,8 @@ __all__ = [
     "CALLS",
     "EVENTS",
     "FORMAT_VERSION",
+    "HEATMAP",
+    "HIST",
     "LATENCY",
     "MAX_ARGS",
     "METADATA_KEY",

@@ -132,3 +132,29 @@ THREADS: Final = pa.schema(
         ),
     ]
 )
+
+_FUNCTION: Final = [
+    column("function", pa.string(), "function, demangled"),
+    column("module", pa.string(), "file name of its ELF file"),
+]
+
+HIST: Final = pa.schema(
+    [
+        *_FUNCTION,
+        column("value", pa.string(), "what is counted: `duration_ns`, `arg0` … `arg5` or `ret_val`"),
+        column("low", VALUE, "least value of the bucket"),
+        column("high", VALUE, "greatest value of the bucket, included"),
+        column("calls", pa.uint64(), "calls with such a value, of durations complete calls"),
+    ]
+)
+
+HEATMAP: Final = pa.schema(
+    [
+        *_FUNCTION,
+        column("start", pa.int64(), "begin of a slice of time, CLOCK_MONOTONIC", unit="ns"),
+        column("end", pa.int64(), "its end, not included", unit="ns"),
+        column("low_ns", pa.int64(), "shortest duration of the bucket", unit="ns"),
+        column("high_ns", pa.int64(), "longest duration of the bucket, included", unit="ns"),
+        column("calls", pa.uint64(), "complete calls that began in that time and took so long"),
+    ]
+)
