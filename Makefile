@@ -1,4 +1,4 @@
-.PHONY: demo test test-kernels install check clean
+.PHONY: demo test test-kernels bench bench-setup install check clean
 
 # Record a real program and show what its functions did.
 demo: install
@@ -12,6 +12,14 @@ test: .venv/.ready-test
 # BPF tests on older kernels, in an emulator: about an hour. Not part of `make test`.
 test-kernels: .venv/.ready-test
 	scripts/test-kernels $(KERNELS)
+
+# What a call costs beside other tools, attaching, analysing; ARGS="--rounds 3 --json bench.json ...".
+bench: .venv/.ready-test
+	.venv/bin/python benchmarks/run.py $(ARGS)
+
+# The other tools: bpftrace, perf, bcc's, uftrace, and a large library to attach to.
+bench-setup:
+	scripts/setup bench
 
 # Leaves .venv/bin/funcsnoop.
 install: .venv/.ready-run

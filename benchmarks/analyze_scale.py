@@ -28,15 +28,15 @@ TEMPLATE = 20_000  # events of the call tree that is repeated
 REPORTS = ("summary", "latency", "callgraph", "args", "calls", "threads")
 
 
-def template(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """The events of a random call tree: mostly leaves, some recursion, tail calls now and then."""
+def template(rng: np.random.Generator, tails: float) -> dict[str, np.ndarray]:
+    """The events of a random call tree: mostly leaves, some recursion, a share of `tails` tail calls."""
     entry, function, frame = [], [], []
     stack: list[tuple[int, int]] = []
     while len(entry) < TEMPLATE or stack:
         grow = len(stack) < 40 and rng.random() < 0.5 and len(entry) < TEMPLATE
         if grow or not stack:
             called = int(rng.zipf(1.6)) % FUNCTIONS
-            tail = bool(stack) and entry[-1] and rng.random() < 0.02
+            tail = bool(stack) and entry[-1] and rng.random() < tails
             below = stack[-1][1] if stack else 0x10000
             place = below if tail else below - 16 * (1 + called % 7)
             stack.append((called, place))
@@ -55,9 +55,9 @@ def template(rng: np.random.Generator) -> dict[str, np.ndarray]:
     return {"entry": np.array(entry), "function": np.array(function), "frame": np.array(frame, np.uint64)}
 
 
-def generate(path: Path, events: int, threads: int, lost: float) -> None:
+def generate(path: Path, events: int, threads: int, lost: float, tails: float = 0.02) -> None:
     rng = np.random.default_rng(1)
-    one = template(rng)
+    one = template(rng, tails)
     per_thread = events // threads
     repeats = -(-per_thread // len(one["entry"]))
     columns: dict[str, list[np.ndarray]] = {}
