@@ -168,6 +168,15 @@ class Programs:
         table = np.frombuffer(b"".join(value for _, value in taken), LOSS)
         return table[table["events"] > 0]
 
+    def forget_events(self) -> None:
+        """Begin again: no event was produced, and none lost. No probe may be in."""
+        cpus = _possible_cpus()
+        syscall.update_map(self._map("counts"), bytes(4), bytes(cpus * COUNTS.itemsize))
+        syscall.take_all(self._map("losing"), 4, LOSS.itemsize)
+        for ring in (self.ring(), self.loss_ring()):
+            ring.take()
+            ring.close()
+
     def watch_tasks(self) -> list[int]:
         """Note from now on which threads of followed processes end, and follow whom they fork if that was
         asked for; the links' file descriptors."""

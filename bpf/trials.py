@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +18,7 @@ from typing import Final
 from . import syscall
 from .arch import X86_64
 from .features import NOTHING, Feature, uprobe_pmu
+from .throwaway import CODE_OFFSET, program_in_memory
 
 #: call f twice; fork; the child calls f; unless it died, both go on: no_new_privs, a seccomp filter
 #: that allows exit(2) and kills for all else; call f twice; exit(0). Anything amiss: exit(1).
@@ -32,8 +32,6 @@ _CODE: Final = bytes.fromhex(
 #: In the code: f, which is a 5-byte NOP and a return.
 _FUNCTION: Final = 0x88
 _RETURN: Final = _FUNCTION + 5
-_BASE: Final = 0x400000
-_HEADERS: Final = 64 + 56
 _SECONDS: Final = 10
 
 
@@ -57,9 +55,9 @@ def _try(offset: int, what: str, *, on_return: bool) -> Feature:
         return Feature(True, "only x86-64 does what could harm")
     try:
         with ExitStack() as undo:
-            file = _program()
+            file = program_in_memory(_CODE)
             undo.callback(os.close, file)
-            undo.callback(os.close, _link(f"/proc/self/fd/{file}", _HEADERS + offset, on_return))
+            undo.callback(os.close, _link(f"/proc/self/fd/{file}", CODE_OFFSET + offset, on_return))
             status = _run(file)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return Feature(False, f"the trial failed: {error}")
@@ -94,23 +92,6 @@ def _loaded(attach_type: int) -> Iterator[int]:
         yield program
     finally:
         os.close(program)
-
-
-def _program() -> int:
-    """A descriptor of the program, an ELF file in memory; open for reading, else it could not be run."""
-    size = _HEADERS + len(_CODE)
-    header = struct.pack(
-        "<16sHHIQQQIHHHHHH",
-        b"\x7fELF\2\1\1", 2, X86_64.elf_machine, 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 0, 0, 0,
-    )  # fmt: skip
-    readable_and_executable = 5
-    segment = struct.pack("<IIQQQQQQ", 1, readable_and_executable, 0, _BASE, _BASE, size, size, 4096)
-    writable = os.memfd_create("funcsnoop-trial", os.MFD_CLOEXEC)
-    try:
-        os.write(writable, header + segment + _CODE)
-        return os.open(f"/proc/self/fd/{writable}", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        os.close(writable)
 
 
 def _run(file: int) -> int:
