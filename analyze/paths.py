@@ -71,10 +71,10 @@ class Paths:
             np.add.at(total, parent[here], total[here])
         return total
 
-    def keep(self, wanted: Flags) -> Ints:
+    def keep(self, wanted: Flags) -> tuple[Flags, Ints]:
         """Forget the places that are not `wanted`, but for those that are on the way to one that is, or
-        that the last call is in. For each old place the new number of the nearest one that is kept, itself
-        or around it; -1 where none is.
+        that the last call is in. For each old place: whether it is kept; and the new number of the nearest
+        one that is, itself or around it, -1 where none is.
         """
         stay = wanted.copy()
         stay[self._places] = True
@@ -98,7 +98,7 @@ class Paths:
         self.levels = [self.levels[p] for p in kept]
         nearest = np.array(new, np.int64)
         self._places = nearest[self._places]
-        return nearest
+        return stay, nearest
 
     def _find(self, key: int) -> int:
         """The place of a function called at a place, both in `key`."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -16,6 +17,9 @@ from .loss import Loss
 from .memory import check_fits
 from .pairing import EVENT_BYTES, NEEDS, pair
 from .reading import TraceFile
+
+if TYPE_CHECKING:
+    from ..report.page import Report
 
 #: The columns of events that hold a register.
 VALUES = [*(f"arg{i}" for i in range(MAX_ARGS)), "ret_val"]
@@ -186,6 +190,20 @@ class Trace:
             return self._or_all(paired)
         names = [focus] if isinstance(focus, str) else focus
         return filters.by_function(self._or_all(paired), filters.matching(self.functions, names))
+
+    def report(
+        self,
+        paired: pl.LazyFrame | None = None,
+        casts: Sequence[Cast | str] | Mapping[str, str] = (),
+    ) -> Report:
+        """The trace as one HTML page, which a notebook shows, and `.save(path)` writes.
+
+        `paired` are the calls to show, all by default; `casts` are as in `arguments`.
+        """
+        # The report needs us; only who asks for one needs it.
+        from ..report.page import Report
+
+        return Report(self, self._or_all(paired), (), parse_all(casts))
 
     def _or_all(self, paired: pl.LazyFrame | None) -> pl.LazyFrame:
         return self.paired if paired is None else paired

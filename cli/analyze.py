@@ -104,8 +104,7 @@ def analyze(
     from ..analyze.casts import Cast
     from ..analyze.trace import Trace
     from . import present
-    from .choice import Choice, Wanted
-    from .quantities import parse_duration
+    from .choice import Choice, Wanted, chosen
     from .reports import REPORTS
 
     wanted = Wanted(
@@ -117,7 +116,6 @@ def analyze(
         depth,
         value="ret_val" if ret else "duration_ns" if arg is None else f"arg{arg}",
     )
-    span = [None if text is None else parse_duration(text) for text in (since, until)]
     if report != "summary":
         present.check_sort(sort, REPORTS[report].schema())
 
@@ -134,14 +132,9 @@ def analyze(
         paired = trace.paired
         if focus is not None and report != "callgraph":
             paired = filters.by_function(paired, filters.matching(trace.functions, [focus]))
-        if function:
-            rows = filters.matching(trace.functions, function)
-            paired = filters.by_function(paired, rows, beneath=report == "callgraph")
-        if process:
-            paired = filters.by_process(paired, trace.metadata, process)
-        if thread:
-            paired = filters.by_thread(paired, trace.metadata, thread)
-        return Choice(trace, filters.by_time(paired, trace.metadata, *span), wanted)
+        beneath = report == "callgraph"
+        paired = chosen(trace, paired, function, process, thread, since, until, beneath=beneath)
+        return Choice(trace, paired, wanted)
 
     choices = (choose(path) for path in paths)
     with sink(output) as out:

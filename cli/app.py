@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from .. import __version__
-from . import analyze, doctor, export, record, recover, top
+from . import analyze, doctor, export, record, recover, report, top
 from . import list as list_
 
 app = typer.Typer(
@@ -41,4 +41,5 @@ app.command("list", epilog=list_.EPILOG)(list_.list_)
 app.command("doctor")(doctor.doctor)
 app.command("analyze", epilog=analyze.EPILOG)(analyze.analyze)
 app.command("export", epilog=export.EPILOG)(export.export)
+app.command("report", epilog=report.EPILOG)(report.report)
 app.command("recover", epilog=recover.EPILOG)(recover.recover)

@@ -28,6 +28,34 @@ class Wanted:
     value: str = "duration_ns"
 
 
+def chosen(
+    trace: Trace,
+    paired: pl.LazyFrame,
+    function: Sequence[str] | None,
+    process: Sequence[str] | None,
+    thread: Sequence[str] | None,
+    since: str | None,
+    until: str | None,
+    *,
+    beneath: bool,
+) -> pl.LazyFrame:
+    """Those of the calls `paired` of `trace` that the options name.
+
+    With `beneath` `function` also names the calls inside such calls.
+    """
+    from ..analyze import filters
+    from .quantities import parse_duration
+
+    if function:
+        paired = filters.by_function(paired, filters.matching(trace.functions, function), beneath=beneath)
+    if process:
+        paired = filters.by_process(paired, trace.metadata, process)
+    if thread:
+        paired = filters.by_thread(paired, trace.metadata, thread)
+    span = [None if text is None else parse_duration(text) for text in (since, until)]
+    return filters.by_time(paired, trace.metadata, *span)
+
+
 @dataclass
 class Choice:
     """What the command line chose of a trace."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import funcsnoop
@@ -19,6 +20,10 @@ FUNCSNOOP = Path(sys.executable).with_name("funcsnoop")
 
 #: How many times longer than usual anything may take: an emulated machine is slow.
 TIME_FACTOR = float(os.environ.get("FUNCSNOOP_TIME_FACTOR", "1"))
+
+# How long an example takes depends on what else runs.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 Build = Callable[..., Path]
 

@@ -58,7 +58,9 @@ def test_what_is_kept() -> None:
     assert paths.place(calls[:6]).tolist() == [0, 2, 4, 0, 3, 1]  # a b c, a d, e
     assert paths.totals(np.array([1, 2, 4, 8, 16])).tolist() == [29, 2, 20, 8, 16]
     # Wanted is d alone: what is around it stays, and e, in which the last call is.
-    assert paths.keep(np.array([False, False, False, True, False])).tolist() == [0, 1, 0, 2, 0]
+    stay, nearest = paths.keep(np.array([False, False, False, True, False]))
+    assert stay.tolist() == [True, True, False, True, False]
+    assert nearest.tolist() == [0, 1, 0, 2, 0]
     assert (paths.parents, paths.functions, paths.levels) == ([-1, -1, 0], [0, 4, 3], [0, 0, 1])
     assert paths.place(calls[6:]).tolist() == [0, 3]
     assert names(paths, 3) == [0, 1]

@@ -1,0 +1,95 @@
+"""`funcsnoop report`: a trace as one HTML page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from ..errors import UsageError
+from .printable import printable
+from .sink import check_output, sink
+from .units import count
+
+EPILOG = """\b
+Examples:
+  funcsnoop report                                   trace.parquet as trace.html
+  funcsnoop report big.parquet --since 10s --until 12s -o two-seconds.html
+  funcsnoop report --function handle_request         these calls, and what ran inside them
+  funcsnoop report --as 'read:ret_val=i64'           return values as signed numbers
+"""
+
+
+def report(
+    trace: str = typer.Argument("trace.parquet", metavar="[TRACE]", help="The trace.", show_default=True),
+    output: Path | None = typer.Option(
+        None,
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Where the page goes. [default: TRACE, with .html in place of .parquet]",
+    ),
+    function: list[str] | None = typer.Option(
+        None,
+        "--function",
+        metavar="GLOB",
+        help="Only calls of these functions, and all that ran inside them; repeatable.",
+    ),
+    process: list[str] | None = typer.Option(
+        None, "--process", metavar="ID|GLOB", help="Only these processes, by id or command; repeatable."
+    ),
+    thread: list[str] | None = typer.Option(
+        None, "--thread", metavar="ID|GLOB", help="Only these threads, by id or name; repeatable."
+    ),
+    since: str | None = typer.Option(
+        None,
+        "--since",
+        metavar="TIME",
+        help="Only calls that began this long after the start, as 1.5s or 200ms.",
+    ),
+    until: str | None = typer.Option(
+        None, "--until", metavar="TIME", help="Only calls that began before this long after the start."
+    ),
+    cast: list[str] | None = typer.Option(
+        None,
+        "--as",
+        metavar="FUNC:ARG=TYPE",
+        help="Read a register as i8 … i64, u8 … u64, ptr or bool; repeatable.",
+    ),
+    force: bool = typer.Option(False, "--force", help="Replace FILE if it exists."),
+) -> None:
+    """Write a trace as one HTML page: flame graph, functions, latencies, arguments, threads."""
+    page = output or Path(trace.removesuffix(".partial").removesuffix(".parquet") + ".html")
+    check_output(page, force=force)
+
+    from ..analyze.casts import Cast
+    from ..analyze.trace import Trace
+    from ..report.page import Report
+    from .choice import chosen
+    from .quantities import show_bytes
+
+    casts = [Cast.parse(text) for text in cast or []]
+    opened = Trace(trace)
+    if opened.path.suffix == ".partial":
+        sys.stderr.write(f"funcsnoop: notice: {printable(opened.metadata['notices'][-1])}\n")
+    paired = chosen(opened, opened.paired, function, process, thread, since, until, beneath=True)
+    given = {"function": function, "process": process, "thread": thread, "since": since, "until": until}
+    selection = [
+        f"{name} {value}"
+        for name, values in given.items()
+        for value in ([values] if isinstance(values, str) else values or [])
+    ]
+    made = Report(opened, paired, selection, casts)
+    if selection and not made.calls:
+        raise UsageError(
+            f"no call of {trace} is chosen",
+            "choose with fewer of --function, --process, --thread, --since, --until; "
+            "or see with `funcsnoop analyze` what was recorded",
+        )
+    with sink(page) as out:
+        out.write(made.html.encode())
+    size = show_bytes(page.stat().st_size)
+    sys.stderr.write(
+        f"funcsnoop: {count(made.calls)} calls -> {printable(str(page))} ({size}); {made.loss}\n"
+    )

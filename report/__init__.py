@@ -1,0 +1,1 @@
+"""The report: a trace as one HTML page that needs nothing else."""

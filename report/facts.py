@@ -1,0 +1,70 @@
+"""What the page says of the recording."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..analyze.loss import Loss
+from ..schemas import TraceMetadata
+from . import budget
+from .span import Span
+
+#: Stretches of loss that are marked, the latest of them.
+WINDOWS = 200
+
+
+def facts(metadata: TraceMetadata, path: str, selection: list[str]) -> dict[str, Any]:
+    """The recording: what, where, when and how. `selection` says which calls were chosen."""
+    return {
+        "trace": path,
+        "version": metadata["tool_version"],
+        "host": metadata["host"],
+        "kernel": metadata["kernel"],
+        "architecture": metadata["architecture"],
+        "command": metadata["command"],
+        "command_line": metadata["command_line"],
+        "exit_status": metadata["exit_status"],
+        "end_reason": metadata["end_reason"],
+        "attach": metadata["attach"],
+        "started_ms": metadata["started"]["realtime_ns"] // 1_000_000,
+        "duration": metadata["ended"]["monotonic_ns"] - metadata["started"]["monotonic_ns"],
+        "traced": len(metadata["functions"]),
+        "skipped": len(metadata["skipped"]),
+        "processes": budget.fitting(
+            ({"tgid": p["tgid"], "command": p["command"]} for p in metadata["processes"]), budget.NOTES
+        ),
+        "process_count": len(metadata["processes"]),
+        "notices": budget.fitting(metadata["notices"], budget.NOTES),
+        "selection": selection,
+    }
+
+
+def losses(loss: Loss, span: Span) -> dict[str, Any]:
+    """What is missing from the recording and from the calls chosen; windows clipped to `span`, relative to
+    its start.
+    """
+    windows = [w for w in loss.windows if w["end_ns"] >= span.start and w["start_ns"] <= span.end]
+    return {
+        "text": str(loss),
+        "produced": loss.produced,
+        "recorded": loss.recorded,
+        "lost": sum(loss.lost.values()),
+        "causes": loss.lost,
+        "after_limit": loss.after_limit,
+        "left_out": {
+            "lost": loss.lost_calls,
+            "open": loss.open,
+            "unwound": loss.unwound,
+            "entry_only": loss.entry_only,
+        },
+        "windows": [
+            {
+                "pid": w["pid"],
+                "start": max(w["start_ns"], span.start) - span.start,
+                "end": min(w["end_ns"], span.end) - span.start,
+                "events": w["events"],
+            }
+            for w in windows[-WINDOWS:]
+        ],
+        "window_count": len(windows),
+    }

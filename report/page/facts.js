@@ -1,0 +1,45 @@
+"use strict";
+/* What was recorded, and how. */
+
+function drawSummary(data) {
+  const { facts, loss } = data;
+  const command = (facts.command || []).map(printable).join(" ") || facts.processes.map(p => printable(p.command[0] || `process ${p.tgid}`)).slice(0, 3).join(", ") || printable(facts.trace);
+  const when = new Date(facts.started_ms).toISOString().replace("T", " ").slice(0, 19);
+  const tile = (value, label, kind = "") => element("div", { class: `tile ${kind}` }, element("b", {}, value), element("span", {}, label));
+  byId("summary").append(
+    element("h1", { title: command }, elide(command, 160)),
+    element("p", { class: "soft" }, `Recorded ${when} UTC for ${duration(facts.duration)} on ${printable(facts.host)}`),
+    facts.selection.length ? element("div", { class: "chips" }, element("span", { class: "soft" }, "Only"), ...facts.selection.map(text => element("span", { class: "chip" }, printable(text)))) : "",
+    element("div", { class: "tiles" },
+      tile(count(data.calls), "calls"),
+      tile(`${count(data.called)} of ${count(facts.traced)}`, "functions called"),
+      tile(duration(data.flame.time), "in recorded functions"),
+      tile(count(data.threads.length + data.threads_left_out), data.threads.length + data.threads_left_out === 1 ? "thread" : "threads"),
+      tile(count(loss.recorded), "events recorded"),
+      loss.lost ? tile(count(loss.lost), `events lost, ${percent(loss.lost, loss.produced)}`, "bad") : tile("0", "events lost"),
+    ),
+  );
+}
+
+function drawRecording(data) {
+  const { facts, loss } = data;
+  const list = items => element("ul", {}, ...items.map(text => element("li", {}, text)));
+  const left = Object.entries(loss.left_out).filter(([, calls]) => calls).map(([what, calls]) => plural(calls, `${what.replace("_", "-")} call`));
+  const causes = Object.entries(loss.causes).filter(([, events]) => events).map(([cause, events]) => `${count(events)} ${cause}`);
+  const rows = [
+    ["Trace", printable(facts.trace)],
+    ["Command line", facts.command_line.map(printable).join(" ")],
+    ["Host", `${printable(facts.host)}, Linux ${printable(facts.kernel)}, ${printable(facts.architecture)}`],
+    ["Recorder", `funcsnoop ${printable(facts.version)}, ${printable(facts.attach)} links`],
+    ["Ended", printable(facts.end_reason) + (facts.exit_status === null ? "" : `, exit status ${facts.exit_status}`)],
+    ["Processes", list([
+      ...facts.processes.map(p => `${p.tgid} ${p.command.map(printable).join(" ")}`),
+      ...(facts.process_count > facts.processes.length ? [`and ${count(facts.process_count - facts.processes.length)} more`] : []),
+    ])],
+    ["Functions", `${count(facts.traced)} traced, ${count(data.called)} called` + (facts.skipped ? `, ${count(facts.skipped)} skipped` : "")],
+    ["Events", `${count(loss.produced)} produced, ${count(loss.recorded)} recorded, ${count(loss.lost)} lost${causes.length ? ` (${causes.join(", ")})` : ""}` + (loss.after_limit ? `, ${count(loss.after_limit)} past the limit` : "")],
+    ["Calls left out of times", left.length ? left.join(", ") : "none"],
+    ["Notices", facts.notices.length ? list(facts.notices.map(printable)) : "none"],
+  ];
+  byId("recording").append(element("dl", { class: "facts" }, ...rows.flatMap(([term, value]) => [element("dt", {}, term), element("dd", {}, value)])));
+}
