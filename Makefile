@@ -27,10 +27,10 @@ install: .venv/.ready-run
 check: .venv/.ready-test
 	scripts/check
 
-.venv/.ready-run: pyproject.toml scripts/setup
+.venv/.ready-run: pyproject.toml scripts/setup $(wildcard analyze/walk/*.[ch])
 	scripts/setup run
 
-.venv/.ready-test: pyproject.toml scripts/setup | .venv/.ready-run
+.venv/.ready-test: pyproject.toml scripts/setup $(wildcard analyze/walk/*.[ch]) | .venv/.ready-run
 	scripts/setup test
 
 clean:

@@ -11,7 +11,7 @@ def edges(paired: pl.LazyFrame, functions: pl.LazyFrame, *, marked: bool = False
     """`schemas.CALLGRAPH`, one row for each pair of functions one of which called the other, by falling
     `total_ns`; calls without a recorded caller have a null one.
 
-    `paired` are calls as `pairing.pair` gives them, in its order or a selection that keeps it.
+    `paired` are calls as `paired.table` describes them, in its order or a selection that keeps it.
     `marked` adds the columns `caller_cookie` and `callee_cookie`, as functions can share a name.
     """
     edge = ["caller", "function"]

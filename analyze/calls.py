@@ -10,7 +10,7 @@ from ..schemas import CALLS
 
 
 def calls(paired: pl.LazyFrame, functions: pl.LazyFrame, values: pl.LazyFrame) -> pl.LazyFrame:
-    """`schemas.CALLS`, in the order of `paired`, calls as `pairing.pair` gives them.
+    """`schemas.CALLS`, in the order of `paired`, calls as `paired.table` describes them.
 
     `values` are the columns `arg0` … `ret_val` of all events, in file order.
     """

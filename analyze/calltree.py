@@ -16,7 +16,7 @@ def call_tree(paired: pl.LazyFrame) -> pl.LazyFrame:
 
     A function stands on a path once: a call of one that is already on its path, whether direct or mutual
     recursion, counts at that earlier place. `total_ns` takes the outermost complete calls of a place.
-    `paired` are calls as `pairing.pair` gives them; one whose caller is not among them is a root.
+    `paired` are calls as `paired.table` describes them; one whose caller is not among them is a root.
     """
     calls = paired.select(
         "call_id",

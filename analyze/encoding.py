@@ -35,11 +35,15 @@ def function_rows(column: pa.ChunkedArray[Any], metadata: TraceMetadata) -> Code
     try:
         rows = np.array([row_of[cookie] for cookie in cookies.tolist()], np.int32)
     except KeyError as missing:
-        raise TraceError(
-            f"the trace has events of a function (cookie {missing}) that its function table lacks",
-            "the file is damaged, or was put together from several traces; analyse the original",
-        ) from None
+        raise unknown_function(missing.args[0]) from None
     return rows[code] if len(rows) else np.zeros(0, np.int32)
+
+
+def unknown_function(cookie: int) -> TraceError:
+    return TraceError(
+        f"the trace has events of a function (cookie {cookie}) that its function table lacks",
+        "the file is damaged, or was put together from several traces; analyse the original",
+    )
 
 
 def encode(column: pa.ChunkedArray[Any]) -> tuple[Codes, Addresses]:

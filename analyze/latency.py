@@ -12,7 +12,7 @@ from .ranks import PERCENTILES, rank, sort_within
 def latency(paired: pl.LazyFrame, functions: pl.LazyFrame, *, marked: bool = False) -> pl.LazyFrame:
     """`schemas.LATENCY`, one row for each function that was called, by falling `total_ns`.
 
-    `paired` are calls as `pairing.pair` gives them, in its order or a selection that keeps it.
+    `paired` are calls as `paired.table` describes them, in its order or a selection that keeps it.
     Functions of one name stay apart where their cookies differ; `marked` adds the column `cookie`.
     """
     status = pl.col("status").cast(pl.String)

@@ -30,7 +30,7 @@ class Loss:
 
     @classmethod
     def of(cls, metadata: TraceMetadata, paired: pl.LazyFrame) -> Loss:
-        """Count what `paired` (see `pairing.pair`) has besides complete calls."""
+        """Count what `paired` (see `paired.table`) has besides complete calls."""
         status = paired.select(pl.col("status").cast(pl.String)).collect()["status"]
         return cls.counted(metadata, dict(status.value_counts().rows()))
 

@@ -29,6 +29,14 @@ class LossWindows:
             # Lost, and nobody knows when: any partner may have been among them.
             self._anywhere = [(_EARLIEST, _LATEST, _ANY_FRAME)]
 
+    def threads(self) -> list[tuple[int, int]]:
+        """The threads, (tgid, pid), that are known to have lost events."""
+        return list(self._of)
+
+    def anywhere(self) -> ThreadLosses | None:
+        """Losses that may be any thread's; None without."""
+        return ThreadLosses(self._anywhere) if self._anywhere else None
+
     def of(self, tgid: int, pid: int) -> ThreadLosses | None:
         """The losses of a thread, also those that may be another's; None where it lost nothing."""
         spans = self._of.get((tgid, pid), []) + self._anywhere
@@ -63,6 +71,10 @@ class ThreadLosses:
             below = self._highest[-1]
             self._highest.append(np.maximum(below[:-run], below[run:]))
             run *= 2
+
+    def merged(self) -> tuple[Ints, Ints, Addresses]:
+        """Start, end and highest frame of the windows, in order; no two of them overlap."""
+        return self._starts, self._ends, self._highest[0]
 
     def touch(self, since: Ints, until: Ints, frame: Addresses) -> Flags:
         """Whether, between `since` and `until`, both included, a call at `frame` may have lost an event."""

@@ -86,6 +86,36 @@ def parents(depth: Codes) -> Ints:
     return parent
 
 
+def crossing(close: Ints, parent: Ints) -> bool:
+    """Whether a call is around others that outlast it, as where a thread switches stacks.
+
+    `close` is where each call ends, -1 for those that are around nothing; `parent` comes from `parents`,
+    and up to the first call that is outlasted it is right.
+    """
+    inner = np.flatnonzero(parent >= 0)
+    return bool((close[inner] > close[parent[inner]]).any())
+
+
+def innermost(start: Ints, close: Ints) -> Ints:
+    """For each call the last one before it that ends after its start, -1 without: whatever crosses what.
+
+    Calls stand in order of `start`; `close` is -1 for those that do not count.
+    """
+    # Backwards, the first one that reaches further.
+    backwards = np.maximum(close[::-1], 0).astype(np.uint64)
+    at = np.arange(len(start), dtype=np.int64)[::-1]
+    found = np.empty(len(start), np.int64)
+    found[at] = next_reaching(backwards, len(start) - 1 - at, start[at].astype(np.uint64) + np.uint64(1))
+    return len(start) - 1 - found
+
+
+def outlasted(start: Ints, close: Ints, wanted: Ints) -> Flags:
+    """Which of the calls `wanted` end while a call is open that began inside of them."""
+    ends = np.maximum(close, 0).astype(np.uint64)
+    later = next_reaching(ends, wanted, ends[wanted] + np.uint64(1))
+    return (later < len(close)) & (np.append(start, np.iinfo(np.int64).max)[later] < close[wanted])
+
+
 def nearest(parent: Ints, wanted: Flags) -> Ints:
     """The nearest ancestor of each call for which `wanted` holds, by index; -1 where there is none.
 

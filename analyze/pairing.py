@@ -5,22 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from ..schemas import TraceMetadata
 from . import chains, nesting
-from .arrays import Addresses, Bytes, Codes, Flags, Ints
+from .arrays import Addresses, Codes, Flags, Ints
 from .encoding import encode, function_rows, is_entry, thread_keys
 from .losses import LossWindows
+from .paired import Calls, table
 from .processes import Thread, threads_of
-from .status import NAMES, NONE, status
+from .status import status
 
 #: Threads are worked on together until they hold this many events: enough that NumPy's overhead per
 #: operation doesn't count, few enough that the arrays of a step stay near the processor.
@@ -36,35 +34,23 @@ NEEDS = ["type", "cookie", "pid", "tgid", "timestamp", "frame"]
 def pair(events: pl.LazyFrame, metadata: TraceMetadata) -> pl.LazyFrame:
     """The calls behind `events`, which need the columns `NEEDS`; within a thread they stand in order.
 
-    Yields one row a call, in order of (tgid, pid, start):
-
-    | column | type | |
-    | --- | --- | --- |
-    | `call_id`, `parent_id` | uint64 | row of the call and of its caller (null at a root) |
-    | `process` | uint32 | row in the metadata's processes; null if it isn't there |
-    | `tgid`, `pid`, `depth` | uint32 | |
-    | `function`, `caller` | uint32 | rows in the metadata's functions; `caller` null at a root |
-    | `start`, `end`, `duration_ns`, `self_ns` | int64 | ns, null where a side is missing |
-    | `entry_row`, `exit_row` | int64 | rows of `events`, null where a side is missing |
-    | `status` | categorical | a key of `STATUS`; null for entry-only functions without an exit |
-    | `outer_id` | uint64 | call_id of the nearest complete call around it, null if there is none |
-
-    Raises TraceError where the events name a function that the metadata lacks.
+    Yields the table that `paired.table` describes. Raises TraceError where the events name a function
+    that the metadata lacks.
     """
-    return _frame(*_pair_threads(events, metadata)).lazy()
+    return table(*_pair_threads(events, metadata)).lazy()
 
 
-def _pair_threads(events: pl.LazyFrame, metadata: TraceMetadata) -> tuple[list[_Calls], list[Thread]]:
+def _pair_threads(events: pl.LazyFrame, metadata: TraceMetadata) -> tuple[list[Calls], list[Thread]]:
     """Pair the events batch by batch; the columns of the events go when this returns."""
-    table = events.select(NEEDS).collect().to_arrow()
-    code, keys = encode(thread_keys(table))
+    columns = events.select(NEEDS).collect().to_arrow()
+    code, keys = encode(thread_keys(columns))
     seen = _Events(
-        is_entry=is_entry(table["type"]),
-        function=function_rows(table["cookie"], metadata),
-        timestamp=table["timestamp"].to_numpy(),
-        frame=table["frame"].to_numpy(),
+        is_entry=is_entry(columns["type"]),
+        function=function_rows(columns["cookie"], metadata),
+        timestamp=columns["timestamp"].to_numpy(),
+        frame=columns["frame"].to_numpy(),
     )
-    del table
+    del columns
     rank = np.argsort(np.argsort(keys)).astype(np.int32)
     keys.sort()
     code = rank[code] if len(keys) else code
@@ -77,7 +63,7 @@ def _pair_threads(events: pl.LazyFrame, metadata: TraceMetadata) -> tuple[list[_
     exit_traced = np.array([f["exit"] != "none" for f in metadata["functions"]], np.bool_)
     windows = LossWindows(metadata["loss_windows"], metadata["counts"])
 
-    def work(batch: tuple[int, int]) -> _Calls:
+    def work(batch: tuple[int, int]) -> Calls:
         low, high = batch
         rows = by_thread[starts[low] : starts[high]]
         thread = code[rows] - np.int32(low)
@@ -102,25 +88,6 @@ class _Events:
         return _Events(self.is_entry[rows], self.function[rows], self.timestamp[rows], self.frame[rows])
 
 
-@dataclass
-class _Calls:
-    """The calls of a batch of threads; -1 and `missing` stand for null."""
-
-    parent: Ints
-    outer: Ints
-    thread: Codes
-    depth: Codes
-    function: Codes
-    caller: Codes
-    start: Ints
-    end: Ints
-    self_ns: Ints
-    self_known: Flags
-    entry_row: Ints
-    exit_row: Ints
-    status: Bytes
-
-
 def _pair_batch(
     rows: Ints,
     thread: Codes,
@@ -128,7 +95,7 @@ def _pair_batch(
     exit_traced: Flags,
     threads: list[Thread],
     windows: LossWindows,
-) -> _Calls:
+) -> Calls:
     """Pair the events of whole threads, which stand one after the other; calls are numbered from 0."""
     count = len(rows)
     is_entry, function, timestamp, frame = events.is_entry, events.function, events.timestamp, events.frame
@@ -158,7 +125,20 @@ def _pair_batch(
     holding = np.sort(np.r_[at[whole], at[unfinished]])
     depth = nesting.depths(count, holding, other[whole], left_before)[at]
     parent = nesting.parents(depth)
-    outer = nesting.nearest(parent, complete)
+    # In half events: a call without an exit ends just before the event that shows it to be gone.
+    close = np.full(len(at), -1, np.int64)
+    close[whole] = 2 * other[whole]
+    close[unfinished] = 2 * left_before - 1
+    self_known = complete.copy()
+    if nesting.crossing(close, parent):
+        parent = nesting.innermost(2 * at, close)
+        outer = nesting.innermost(2 * at, np.where(complete, close, -1))
+        outlasted = whole[nesting.outlasted(2 * at, close, whole)]
+        self_known[outlasted] = False
+        # What it leaves to the call around it is not known either.
+        self_known[outer[outlasted][outer[outlasted] >= 0]] = False
+    else:
+        outer = nesting.nearest(parent, complete)
 
     start = timestamp[at]
     end = np.where(complete, timestamp[other], start)
@@ -166,10 +146,6 @@ def _pair_batch(
     self_ns = duration.copy()
     inner = whole[outer[whole] >= 0]
     np.subtract.at(self_ns, outer[inner], duration[inner])
-    # Where stacks are switched a call can outlast the call that it seems to run in.
-    straddling = inner[other[inner] > other[outer[inner]]]
-    self_known = complete.copy()
-    self_known[outer[straddling]] = False
 
     ended = np.array([t.ended for t in threads], np.bool_)[thread[at]]
     lost = np.zeros(len(at), np.bool_)
@@ -182,7 +158,7 @@ def _pair_batch(
             since = np.where(entered[here], start[here], np.iinfo(np.int64).min)
             until = np.where(entered[here], gone_by[here], start[here])
             lost[here] = losses.touch(since, until, frame[at[here]])
-    return _Calls(
+    return Calls(
         parent=parent,
         outer=outer,
         thread=np.array([t.row for t in threads], np.int32)[thread[at]],
@@ -214,58 +190,6 @@ def _part(partner: Ints, thread: Codes, events: _Events, threads: list[Thread], 
         false = losses.touch(events.timestamp[entries], events.timestamp[exits], events.frame[entries])
         partner[entries[false]] = -1
         partner[exits[false]] = -1
-
-
-def _frame(parts: list[_Calls], threads: list[Thread]) -> pl.DataFrame:
-    """The batches as one table."""
-    first_call = 0
-    for part in parts:
-        part.parent[part.parent >= 0] += first_call
-        part.outer[part.outer >= 0] += first_call
-        first_call += len(part.thread)
-    joined: dict[str, NDArray[Any]] = {}
-    for field in fields(_Calls):
-        arrays = [getattr(part, field.name) for part in parts]
-        joined[field.name] = np.concatenate(arrays) if arrays else np.zeros(0, np.int64)
-        for part in parts:
-            delattr(part, field.name)
-    count = len(joined["thread"])
-    known = {side: joined[f"{side}_row"] >= 0 for side in ("entry", "exit")}
-    thread = joined.pop("thread")
-    process = np.array([t.process for t in threads], np.int64)
-    tgid = np.array([t.tgid for t in threads], np.uint32)
-    pid = np.array([t.pid for t in threads], np.uint32)
-
-    def column(values: NDArray[Any], kind: pa.DataType, valid: Flags | None = None) -> pa.Array[Any]:
-        typed = values.astype(str(kind), copy=False)  # Arrow's own conversion would import pandas
-        return pa.array(typed, type=kind, mask=None if valid is None else ~valid)
-
-    start, end = joined.pop("start"), joined.pop("end")
-    both = known["entry"] & known["exit"]
-    columns = {
-        "call_id": column(np.arange(count), pa.uint64()),
-        "parent_id": column(joined["parent"], pa.uint64(), joined["parent"] >= 0),
-        "process": column(process[thread], pa.uint32(), process[thread] >= 0),
-        "tgid": column(tgid[thread], pa.uint32()),
-        "pid": column(pid[thread], pa.uint32()),
-        "depth": column(joined["depth"], pa.uint32()),
-        "function": column(joined["function"], pa.uint32()),
-        "caller": column(joined["caller"], pa.uint32(), joined["caller"] >= 0),
-        "start": column(start, pa.int64(), known["entry"]),
-        "end": column(end, pa.int64(), known["exit"]),
-        "duration_ns": column(end - start, pa.int64(), both),
-        "self_ns": column(joined["self_ns"], pa.int64(), joined["self_known"].astype(np.bool_)),
-        "entry_row": column(joined["entry_row"], pa.int64(), known["entry"]),
-        "exit_row": column(joined["exit_row"], pa.int64(), known["exit"]),
-        "status": pa.DictionaryArray.from_arrays(
-            column(joined["status"], pa.int8(), joined["status"] != NONE), pa.array(NAMES)
-        ),
-        "outer_id": column(joined["outer"], pa.uint64(), joined["outer"] >= 0),
-    }
-    joined.clear()
-    frame = pl.from_arrow(pa.table(columns))
-    assert isinstance(frame, pl.DataFrame)
-    return frame
 
 
 def _batches(starts: Ints) -> Iterator[tuple[int, int]]:

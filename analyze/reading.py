@@ -26,6 +26,8 @@ from .partial import LARGEST_METADATA, open_partial
 from .verify import metadata_damage, row_damage
 
 _MAGIC = b"PAR1"
+#: As many as a row group of a recording has.
+_BATCH_ROWS = 1 << 17
 
 
 class TraceFile:
@@ -90,6 +92,20 @@ class TraceFile:
         with self._readable():
             return _checked(self._open().read(columns=columns))
 
+    def batches(self, columns: list[str]) -> Iterator[pa.Table]:
+        """The same, some consecutive events at a time."""
+        self._check_rows()
+        with self._readable():
+            file = self._open()
+            for group in range(file.num_row_groups):
+                left = file.metadata.row_group(group).num_rows
+                for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=columns):
+                    yield _checked(pa.Table.from_batches([batch]))
+                    left -= batch.num_rows
+                if left:
+                    # Arrow ends a column where the header of a page says so.
+                    raise ValueError(f"{left:,} rows are missing in row group {group}")
+
     def scan(self) -> pl.LazyFrame:
         """The events as a LazyFrame that reads only the columns asked for, when it is collected."""
 
@@ -100,15 +116,13 @@ class TraceFile:
             left = self.rows if rows is None else rows
             if predicate is None:
                 check_fits(self.name, min(left, self.rows), _width(names))
-            self._check_rows()
-            with self._readable():
-                for batch in self._open().iter_batches(batch_size=size or 1 << 20, columns=names):
-                    frame = pl.from_arrow(_checked(pa.Table.from_batches([batch.slice(0, left)])))
-                    assert isinstance(frame, pl.DataFrame)
-                    left -= len(frame)
-                    yield frame if predicate is None else frame.filter(predicate)
-                    if left <= 0:
-                        return
+            for table in self.batches(names):
+                frame = pl.from_arrow(table.slice(0, left))
+                assert isinstance(frame, pl.DataFrame)
+                left -= len(frame)
+                yield frame if predicate is None else frame.filter(predicate)
+                if left <= 0:
+                    return
 
         empty = pl.from_arrow(EVENTS.empty_table())
         assert isinstance(empty, pl.DataFrame)

@@ -11,7 +11,7 @@ from .outer import outermost_of
 def threads(paired: pl.LazyFrame, metadata: TraceMetadata) -> pl.LazyFrame:
     """`schemas.THREADS`, one row for each thread with calls, by falling `busy_ns`.
 
-    `paired` are calls as `pairing.pair` gives them, in its order or a selection that keeps it. Every
+    `paired` are calls as `paired.table` describes them, in its order or a selection that keeps it. Every
     event belongs to one call, so the events are those of the calls.
     """
     thread = ["tgid", "pid"]

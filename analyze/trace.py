@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ..schemas import CALLS, MAX_ARGS, TraceMetadata
-from . import arguments, callgraph, calls, filters, heatmap, hist, latency, tables, threads
+from . import arguments, callgraph, calls, filters, heatmap, hist, latency, native, tables, threads, walking
 from .casts import Cast, parse_all
 from .loss import Loss
 from .memory import check_fits
@@ -74,8 +74,10 @@ class Trace:
 
     @cached_property
     def paired(self) -> pl.LazyFrame:
-        """The calls without names and arguments, as `pairing.pair` describes them; computed once."""
+        """The calls without names and arguments, as `paired.table` describes them; computed once."""
         check_fits(self._file.name, self.rows, EVENT_BYTES)
+        if native.library() is not None:
+            return walking.pair(lambda: self._file.batches(NEEDS), self.metadata).lazy()
         events = pl.from_arrow(self._file.table(NEEDS))
         assert isinstance(events, pl.DataFrame)
         return pair(events.lazy(), self.metadata)

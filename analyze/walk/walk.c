@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* What Python calls: a walk's life, and its batches. */
+#include "walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *walk_grow(struct walk *walk, void *old, int64_t count, size_t size)
+{
+	void *new = NULL;
+
+	if (count >= 0 && (uint64_t)count <= SIZE_MAX / 2 / size)
+		new = realloc(old, count ? count * size : 1);
+	if (!new)
+		longjmp(walk->failed, WALK_NO_MEMORY);
+	return new;
+}
+
+void walk_free(struct walk *walk)
+{
+	for (int64_t i = 0; i < walk->thread_count; i++) {
+		match_free(walk->threads[i]);
+		nest_free(walk->threads[i]);
+		free(walk->threads[i]);
+	}
+	free(walk->threads);
+	free(walk->exit_traced);
+	losses_free(walk);
+	map_free(&walk->function_of);
+	map_free(&walk->thread_of);
+	free(walk);
+}
+
+static void setup_walk(struct walk *walk, const struct setup *setup)
+{
+	walk->functions = setup->functions;
+	walk->part = setup->part;
+	walk->parts = setup->parts;
+	walk->exit_traced = walk_grow(walk, NULL, setup->functions, 1);
+	if (setup->functions)
+		memcpy(walk->exit_traced, setup->exit_traced, setup->functions);
+	for (int64_t i = 0; i < setup->functions; i++)
+		*map_insert(walk, &walk->function_of, setup->cookie[i]) = (int32_t)i;
+	losses_setup(walk, setup);
+}
+
+static int try_setup(struct walk *walk, const struct setup *setup)
+{
+	int wrong = setjmp(walk->failed);
+
+	if (!wrong)
+		setup_walk(walk, setup);
+	return wrong;
+}
+
+/* A walk, or NULL where memory is short. */
+struct walk *walk_new(const struct setup *setup)
+{
+	struct walk *walk = calloc(1, sizeof(*walk));
+
+	if (walk && try_setup(walk, setup)) {
+		walk_free(walk);
+		return NULL;
+	}
+	return walk;
+}
+
+static struct thread *add_thread(struct walk *walk, uint64_t key)
+{
+	int32_t *at = map_insert(walk, &walk->thread_of, key);
+	struct thread *thread;
+
+	*at = -1;
+	if (walk->appeared++ % walk->parts != walk->part)
+		return NULL;
+	if (walk->thread_count == walk->threads_size) {
+		int64_t size = walk->threads_size ? 2 * walk->threads_size : 16;
+
+		walk->threads = walk_grow(walk, walk->threads, size, sizeof(struct thread *));
+		walk->threads_size = size;
+	}
+	thread = calloc(1, sizeof(*thread));
+	if (!thread)
+		longjmp(walk->failed, WALK_NO_MEMORY);
+	walk->threads[walk->thread_count] = thread;
+	*at = (int32_t)walk->thread_count++;
+	thread->key = key;
+	thread->free_link = thread->free_open = thread->top = thread->unfinished = -1;
+	int32_t *losing = map_find(&walk->losing, key);
+
+	if (losing && walk->losses[*losing].count)
+		thread->surely = &walk->losses[*losing];
+	const struct losses *perhaps = &walk->losses[losing ? *losing + 1 : 0];
+
+	if (perhaps->count)
+		thread->perhaps = perhaps;
+	return thread;
+}
+
+enum pass { MATCH, NEST };
+
+/* Compiled once for each pass, since what they do for an event is little. */
+static inline int64_t take(struct walk *walk, const struct batch *batch, enum pass pass)
+{
+	struct thread *thread = NULL;
+	uint64_t last_key = 0, last_cookie = 0;
+	int32_t function = -1;
+
+	for (int64_t i = 0; i < batch->rows; i++) {
+		uint64_t key = (uint64_t)batch->tgid[i] << 32 | batch->pid[i];
+
+		if (!i || key != last_key) {
+			const int32_t *at = map_find(&walk->thread_of, key);
+
+			last_key = key;
+			if (at)
+				thread = *at < 0 ? NULL : walk->threads[*at];
+			else if (pass == MATCH)
+				thread = add_thread(walk, key);
+			else
+				return WALK_CHANGED;
+		}
+		if (!thread)
+			continue;
+		if (function < 0 || batch->cookie[i] != last_cookie) {
+			const int32_t *at = map_find(&walk->function_of, batch->cookie[i]);
+
+			last_cookie = batch->cookie[i];
+			if (!at) {
+				walk->stranger = last_cookie;
+				return WALK_STRANGER;
+			}
+			function = *at;
+		}
+		if (pass == MATCH)
+			match_event(walk, thread, batch->entry[i], function, batch->frame[i],
+				    batch->timestamp[i]);
+		else
+			nest_event(walk, thread, batch->entry[i], function, batch->frame[i],
+				   batch->timestamp[i], batch->first_row + i);
+	}
+	return batch->rows;
+}
+
+static __attribute__((noinline)) int64_t match_batch(struct walk *walk, const struct batch *batch)
+{
+	return take(walk, batch, MATCH);
+}
+
+static __attribute__((noinline)) int64_t nest_batch(struct walk *walk, const struct batch *batch)
+{
+	return take(walk, batch, NEST);
+}
+
+/* The first pass, over a batch. Returns its rows, or what went wrong; then only `walk_free` is left. */
+int64_t walk_match(struct walk *walk, const struct batch *batch)
+{
+	int wrong = setjmp(walk->failed);
+
+	return wrong ? wrong : match_batch(walk, batch);
+}
+
+/* The first pass is over. Returns how many threads there are. */
+int64_t walk_matched(struct walk *walk)
+{
+	for (int64_t i = 0; i < walk->thread_count; i++)
+		match_free(walk->threads[i]);
+	return walk->thread_count;
+}
+
+/* Of each thread: tgid << 32 | pid, its events, its calls, when its first event was. */
+void walk_threads(const struct walk *walk, uint64_t *key, int64_t *events, int64_t *calls, int64_t *first)
+{
+	for (int64_t i = 0; i < walk->thread_count; i++) {
+		key[i] = walk->threads[i]->key;
+		events[i] = walk->threads[i]->events;
+		calls[i] = walk->threads[i]->calls;
+		first[i] = walk->threads[i]->first;
+	}
+}
+
+/* Before the second pass: of each thread the number of its first call, and whether it has ended. */
+void walk_begin(struct walk *walk, const int64_t *base, const uint8_t *ended, const struct rows *rows)
+{
+	for (int64_t i = 0; i < walk->thread_count; i++) {
+		walk->threads[i]->base = base[i];
+		walk->threads[i]->ended = ended[i];
+	}
+	walk->wants_rows = rows != NULL;
+	if (rows)
+		walk->rows = *rows;
+}
+
+/* The second pass, over a batch. */
+int64_t walk_nest(struct walk *walk, const struct batch *batch)
+{
+	int wrong = setjmp(walk->failed);
+
+	return wrong ? wrong : nest_batch(walk, batch);
+}
+
+/* The second pass is over, and with it all calls. */
+int64_t walk_nested(struct walk *walk)
+{
+	for (int64_t i = 0; i < walk->thread_count; i++) {
+		if (walk->threads[i]->seen != walk->threads[i]->events)
+			return WALK_CHANGED;
+		nest_end(walk, walk->threads[i]);
+	}
+	return walk->thread_count;
+}
+
+uint64_t walk_stranger(const struct walk *walk)
+{
+	return walk->stranger;
+}
+
+int64_t walk_version(void)
+{
+	return WALK_VERSION;
+}
