@@ -19,10 +19,20 @@ NOTES = 50_000
 PLACES = 10_000
 
 
+#: Longer text loses its middle.
+LONGEST = 4000
+
+
 def to_json(value: Any) -> str:
     """`value` as JSON that can stand in a `<script>` element, whatever text is in it."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """`text` in at most `longest` characters."""
+    half = (longest - 1) // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"
 
 
 def fitting(items: Iterable[Item], room: int) -> list[Item]:

@@ -59,15 +59,15 @@ def contents(
         list(lanes.select("tgid", "pid").iter_rows()),
         lane_span,
     )
-    modules = table["module"].unique(maintain_order=True).to_list()
+    modules = table["module"].gather(order).unique(maintain_order=True).to_list()
     histograms = dict(_by_function(gathered.histogram, "bucket", "calls"))
     rows = _function_rows(latency, table, order, modules, histograms)
     kept = budget.fitting(rows, budget.FUNCTIONS)
     place = {function: position for position, function in enumerate(order[: len(kept)])}
     names = _further_names(gathered.tree, table, place)
     heat = budget.fitting(_heat(gathered.heat, order, place), budget.HEAT)
-    edges = _edges(trace.callgraph(paired, marked=True).collect(), number, place)
-    kept_edges = budget.fitting(edges, budget.EDGES)
+    graph = trace.callgraph(paired, marked=True).collect()
+    kept_edges = budget.fitting(_edges(graph, number, place), budget.EDGES)
     few = pl.Series(order[:LOOKED_AT], dtype=pl.UInt32).implode()
     values = trace.arguments(casts, paired.filter(pl.col("function").is_in(few)), marked=True).collect()
     arguments = list(_arguments(values, number, place))
@@ -82,7 +82,9 @@ def contents(
         "calls": sum(latency["calls"].to_list()),
         "called": len(latency),
         "names": [row[0] for row in kept] + names,
-        "modules": modules,
+        "modules": [
+            budget.cut(module) for module in modules[: 1 + max((row[1] for row in kept), default=-1)]
+        ],
         "statistics": list(STATISTICS),
         "functions": [row[1:] for row in kept],
         "functions_left_out": _left_out(latency[len(kept) :]),
@@ -91,7 +93,7 @@ def contents(
         "heat": heat,
         "heat_slices": HEAT_SLICES,
         "edges": kept_edges,
-        "edges_left_out": len(edges) - len(kept_edges),
+        "edges_left_out": len(graph) - len(kept_edges),
         "arguments": kept_arguments,
         "arguments_of": min(len(order), LOOKED_AT),
         "arguments_left_out": len(arguments) - len(kept_arguments),
@@ -109,7 +111,8 @@ def _function_rows(
     histograms: dict[int, list[list[int]]],
 ) -> Iterator[list[Any]]:
     """A row a function: name, module, whether it has no exits, histogram, statistics."""
-    names, paths, exits = (table[name].to_list() for name in ("demangled", "module", "exit"))
+    names = [budget.cut(name) for name in table["demangled"].to_list()]
+    paths, exits = table["module"].to_list(), table["exit"].to_list()
     which = {module: position for position, module in enumerate(modules)}
     whole = latency.with_columns(pl.col("mean_ns", "stddev_ns").round().cast(pl.Int64))
     for function, statistics in zip(order, whole.select(STATISTICS).iter_rows(), strict=True):
@@ -146,7 +149,7 @@ def _bounds(histogram: pl.DataFrame) -> dict[str, list[int]]:
 def _further_names(tree: Tree, table: pl.DataFrame, place: dict[int, int]) -> list[str]:
     """Names of functions in the flame graph that are not in the table, as far as they fit."""
     names = table["demangled"].to_list()
-    return budget.fitting((names[function] for function in _unplaced(tree, place)), budget.NAMES)
+    return budget.fitting((budget.cut(names[function]) for function in _unplaced(tree, place)), budget.NAMES)
 
 
 def _unplaced(tree: Tree, place: dict[int, int]) -> list[int]:
@@ -180,16 +183,14 @@ def _heat(heat: pl.DataFrame, order: list[int], place: dict[int, int]) -> Iterat
             yield [place[function], [value for cell in cells[function] for value in cell]]
 
 
-def _edges(graph: pl.DataFrame, number: dict[int, int], place: dict[int, int]) -> list[list[Any]]:
+def _edges(graph: pl.DataFrame, number: dict[int, int], place: dict[int, int]) -> Iterator[list[Any]]:
     """Caller (-1 at a root), callee, calls, total, self; of functions in the table, most time first."""
-    found = []
     columns = ("caller_cookie", "callee_cookie", "calls", "total_ns", "self_ns")
     for caller, callee, *figures in graph.select(columns).iter_rows():
         above = -1 if caller is None else place.get(number[caller])
         below = place.get(number[callee])
         if above is not None and below is not None:
-            found.append([above, below, *figures])
-    return found
+            yield [above, below, *figures]
 
 
 def _arguments(values: pl.DataFrame, number: dict[int, int], place: dict[int, int]) -> Iterator[list[Any]]:
@@ -231,7 +232,7 @@ def _threads(threads: pl.DataFrame, busy: list[list[int]], span: Span) -> list[d
         {
             "tgid": row["tgid"],
             "pid": row["pid"],
-            "name": row["thread_name"],
+            "name": None if row["thread_name"] is None else budget.cut(row["thread_name"], 100),
             "calls": row["calls"],
             "first": row["first_ns"] - span.start,
             "last": row["last_ns"] - span.start,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ..analyze.loss import Loss
 from ..schemas import TraceMetadata
@@ -12,31 +12,33 @@ from .span import Span
 #: Stretches of loss that are marked, the latest of them.
 WINDOWS = 200
 
+TEXTS: Final = ("tool_version", "host", "kernel", "architecture", "end_reason", "attach")
+
 
 def facts(metadata: TraceMetadata, path: str, selection: list[str]) -> dict[str, Any]:
     """The recording: what, where, when and how. `selection` says which calls were chosen."""
     return {
         "trace": path,
-        "version": metadata["tool_version"],
-        "host": metadata["host"],
-        "kernel": metadata["kernel"],
-        "architecture": metadata["architecture"],
-        "command": metadata["command"],
-        "command_line": metadata["command_line"],
+        **{key: budget.cut(metadata[key]) for key in TEXTS},
+        "command": None if metadata["command"] is None else _command(metadata["command"]),
+        "command_line": _command(metadata["command_line"]),
         "exit_status": metadata["exit_status"],
-        "end_reason": metadata["end_reason"],
-        "attach": metadata["attach"],
         "started_ms": metadata["started"]["realtime_ns"] // 1_000_000,
         "duration": metadata["ended"]["monotonic_ns"] - metadata["started"]["monotonic_ns"],
         "traced": len(metadata["functions"]),
         "skipped": len(metadata["skipped"]),
         "processes": budget.fitting(
-            ({"tgid": p["tgid"], "command": p["command"]} for p in metadata["processes"]), budget.NOTES
+            ({"tgid": p["tgid"], "command": _command(p["command"])} for p in metadata["processes"]),
+            budget.NOTES,
         ),
         "process_count": len(metadata["processes"]),
-        "notices": budget.fitting(metadata["notices"], budget.NOTES),
+        "notices": budget.fitting(map(budget.cut, metadata["notices"]), budget.NOTES),
         "selection": selection,
     }
+
+
+def _command(words: list[str]) -> str:
+    return budget.cut(" ".join(words))
 
 
 def losses(loss: Loss, span: Span) -> dict[str, Any]:

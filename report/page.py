@@ -76,5 +76,6 @@ def render(data: dict[str, Any]) -> str:
 
 
 def _title(facts: dict[str, Any]) -> str:
-    command = facts["command"] or next((p["command"] for p in facts["processes"] if p["command"]), None)
-    return Path(command[0]).name if command else Path(facts["trace"]).name
+    commands = [facts["command"], *(process["command"] for process in facts["processes"])]
+    words = next((command.split() for command in commands if command), [])
+    return Path(words[0] if words else facts["trace"]).name

@@ -32,7 +32,8 @@ function latencyPart(data, fn) {
   if (heat) {
     const cells = [];
     for (let i = 0; i < heat[1].length; i += 3) cells.push(heat[1].slice(i, i + 3));
-    parts.push(element("h3", {}, "Latency over time"), picture(width => heatMap(cells, fn, data, width), data, fn));
+    parts.push(element("h3", {}, "Latency over time"), picture(width => heatMap(cells, fn, data, width), data, fn,
+      `Stronger colour where more calls began, up to ${count(Math.max(...cells.map(cell => cell[2])))}. `));
   } else {
     parts.push(element("p", { class: "mark" }, "Latency over time is kept for the functions with the most time."));
   }
@@ -40,10 +41,10 @@ function latencyPart(data, fn) {
 }
 
 /* A picture that fits its place, with the mark of what it leaves out. */
-function picture(draw, data, fn) {
+function picture(draw, data, fn, legend = "") {
   const box = element("div");
   responsive(box, width => box.replaceChildren(draw(width)));
-  return element("figure", {}, box, element("figcaption", {}, lossMark(data, fn)));
+  return element("figure", {}, box, element("figcaption", {}, legend, lossMark(data, fn)));
 }
 
 function relativesPart(data, functions, fn, choose) {
@@ -51,7 +52,7 @@ function relativesPart(data, functions, fn, choose) {
   return [
     element("h3", {}, "Called by"), relatives(callers, 0, functions, choose, "No caller was recorded."),
     element("h3", {}, "Calls"), relatives(callees, 1, functions, choose, "It called no recorded function."),
-    data.edges_left_out ? element("p", { class: "mark" }, `${plural(data.edges_left_out, "pair")} of caller and callee with the least time ${data.edges_left_out === 1 ? "is" : "are"} left out.`) : null,
+    ...(data.edges_left_out ? [element("p", { class: "mark" }, `Left out for want of room: ${plural(data.edges_left_out, "pair")} of caller and callee.`)] : []),
   ];
 }
 
@@ -83,7 +84,7 @@ function argumentsPart(data, fn) {
   return [
     head,
     ...rows.map(row => argument(row, data, fn)),
-    raw ? element("p", { class: "mark" }, "Registers are raw: an int fills the lower half only, and registers past the function's parameters mean nothing. --as FUNC:arg0=i32 reads them as a type.") : null,
+    ...(raw ? [element("p", { class: "mark" }, "Registers are raw: an int fills the lower half only, and registers past the function's parameters mean nothing. --as FUNC:arg0=i32 reads them as a type.")] : []),
   ];
 }
 
@@ -95,5 +96,5 @@ function argument([, name, kind, calls, distinct, least, greatest, top, groups],
     : `${plural(distinct, "value")}, ${valueText(least, kind)} to ${valueText(greatest, kind)}; most often ${common}`;
   const line = element("p", {}, element("b", {}, title), element("span", { class: "soft" }, ` ${type} · ${range}`));
   if (groups.length < 2) return element("div", { class: "argument" }, line);
-  return element("div", { class: "argument" }, line, picture(width => groupChart(groups, kind, width), data, fn));
+  return element("div", { class: "argument" }, line, picture(width => groupChart(groups, kind, width), data, fn, "Large: p50, small: p99. "));
 }

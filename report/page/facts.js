@@ -3,7 +3,7 @@
 
 function drawSummary(data) {
   const { facts, loss } = data;
-  const command = (facts.command || []).map(printable).join(" ") || facts.processes.map(p => printable(p.command[0] || `process ${p.tgid}`)).slice(0, 3).join(", ") || printable(facts.trace);
+  const command = printable(facts.command || facts.processes.slice(0, 3).map(p => p.command || `process ${p.tgid}`).join(", ") || facts.trace);
   const when = new Date(facts.started_ms).toISOString().replace("T", " ").slice(0, 19);
   const tile = (value, label, kind = "") => element("div", { class: `tile ${kind}` }, element("b", {}, value), element("span", {}, label));
   byId("summary").append(
@@ -28,12 +28,12 @@ function drawRecording(data) {
   const causes = Object.entries(loss.causes).filter(([, events]) => events).map(([cause, events]) => `${count(events)} ${cause}`);
   const rows = [
     ["Trace", printable(facts.trace)],
-    ["Command line", facts.command_line.map(printable).join(" ")],
+    ["Command line", printable(facts.command_line)],
     ["Host", `${printable(facts.host)}, Linux ${printable(facts.kernel)}, ${printable(facts.architecture)}`],
-    ["Recorder", `funcsnoop ${printable(facts.version)}, ${printable(facts.attach)} links`],
+    ["Recorder", `funcsnoop ${printable(facts.tool_version)}, ${printable(facts.attach)} links`],
     ["Ended", printable(facts.end_reason) + (facts.exit_status === null ? "" : `, exit status ${facts.exit_status}`)],
     ["Processes", list([
-      ...facts.processes.map(p => `${p.tgid} ${p.command.map(printable).join(" ")}`),
+      ...facts.processes.map(p => `${p.tgid} ${printable(p.command)}`),
       ...(facts.process_count > facts.processes.length ? [`and ${count(facts.process_count - facts.processes.length)} more`] : []),
     ])],
     ["Functions", `${count(facts.traced)} traced, ${count(data.called)} called` + (facts.skipped ? `, ${count(facts.skipped)} skipped` : "")],

@@ -14,16 +14,16 @@ function hash(text) {
 function frameColour(name, place) {
   const [from, to] = HUES[Math.min(place, HUES.length - 1)];
   const at = hash(name);
-  return `hsl(${Math.round(from + (to - from) * at)} ${place ? 62 : 88}% ${Math.round(58 + 9 * hash(name + "l"))}%)`;
+  return `hsl(${Math.round(from + (to - from) * at)} ${place ? 62 : 88}% ${Math.round((place ? 66 : 58) + 9 * hash(name + "l"))}%)`;
 }
 
 /* The tree as d3-flame-graph takes it: `v` is the time of a frame, those inside it included. */
-function flameTree(data, names) {
+function flameTree(data, names, telling) {
   const { parent, function: functions, calls, own, hidden } = data.flame;
-  const root = { n: "all", v: data.flame.time, fn: -2, calls: data.calls, own: 0, hidden: 0, c: [] };
+  const root = { n: "all", v: data.flame.time, fn: -2, telling: 0, calls: data.calls, own: 0, hidden: 0, c: [] };
   const nodes = parent.map((_, i) => ({
     n: functions[i] < 0 ? "(a function whose name was left out)" : names[functions[i]],
-    fn: functions[i], calls: calls[i], own: own[i], hidden: hidden[i], v: own[i] + hidden[i], c: [],
+    fn: functions[i], telling: telling[functions[i]] ?? 0, calls: calls[i], own: own[i], hidden: hidden[i], v: own[i] + hidden[i], c: [],
   }));
   for (let i = nodes.length - 1; i >= 0; i--) {
     if (parent[i] >= 0) nodes[parent[i]].v += nodes[i].v;
@@ -33,7 +33,7 @@ function flameTree(data, names) {
   return root;
 }
 
-function drawFlame(data, names, modulePlace, choose) {
+function drawFlame(data, names, telling, modulePlace, choose) {
   const place = byId("flame");
   byId("flame-caption").append(flamePruned(data), lossMark(data));
   if (!data.flame.time) {
@@ -43,8 +43,8 @@ function drawFlame(data, names, modulePlace, choose) {
     for (const id of ["flame-search", "flame-reset"]) byId(id).disabled = true;
     return;
   }
-  const tree = flameTree(data, names);
-  const letter = measure("12px");
+  const tree = flameTree(data, names, telling);
+  const letter = measure();
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   let width = 0;
   const describe = d => {
@@ -56,7 +56,7 @@ function drawFlame(data, names, modulePlace, choose) {
   };
   const chart = vendored.flamegraph()
     .cellHeight(CELL).inverted(true).minFrameSize(0.6).transitionDuration(0)
-    .getName(d => elide(d.data.n, Math.floor(((d.x1 - d.x0) * width - 9) / letter)))
+    .getName(d => elide(d.data.n, Math.floor(((d.x1 - d.x0) * width - 9) / letter), d.data.telling))
     .setLabelHandler(describe)
     .setDetailsHandler(text => { byId("flame-frame").textContent = text || zoomed(); })
     .setColorMapper(d => d.highlight ? "var(--hit)" : d.data.fn === -2 ? "hsl(40 12% 66%)"
@@ -133,7 +133,7 @@ function drawLegend(data, modulePlace) {
   const others = named.length - own.length;
   const colour = place => {
     const [from, to] = HUES[place];
-    return `background: hsl(${(from + to) / 2} ${place ? 62 : 88}% 62%)`;
+    return `background: hsl(${(from + to) / 2} ${place ? 62 : 88}% ${place ? 70 : 62}%)`;
   };
   byId("flame-legend").append(
     ...own.map(([module, place]) => element("span", { title: printable(data.modules[module]) },

@@ -4,7 +4,8 @@
 (() => {
   const data = JSON.parse(byId("data").textContent);
   data.names = data.names.map(printable);
-  const short = shortened(data.names);
+  const telling = tellingPlaces(data.names);
+  const short = data.names.map((name, i) => elide(name, 200, telling[i]));
   const functions = data.functions.map(([module, entryOnly, pairs, ...statistics], place) => {
     const histogram = [];
     for (let i = 0; i < pairs.length; i += 2) histogram.push([pairs[i], pairs[i + 1]]);
@@ -36,7 +37,7 @@
   drawSummary(data);
   drawLegend(data, modulePlace);
   mark = drawTable(data, functions, choose);
-  drawFlame(data, data.names, modulePlace, choose);
+  drawFlame(data, data.names, telling, modulePlace, choose);
   drawThreads(data);
   drawRecording(data);
   if (functions.length) choose(0, false);

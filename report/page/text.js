@@ -34,21 +34,31 @@ function percent(part, whole) {
   return share > 0 && share < 0.01 ? "<0.01%" : `${share.toFixed(share < 9.995 ? 2 : 1)}%`;
 }
 
-/* `text` in at most `most` characters; what is too long loses its middle, as both ends tell more. */
-function elide(text, most) {
+/* `text` in at most `most` characters. What is too long loses its middle, as both ends tell more; but the
+   character at `telling` stays, which tells it from what it is most like. */
+function elide(text, most, telling = 0) {
   const letters = [...text];
   if (letters.length <= most) return text;
-  if (most <= 1) return "";
-  const head = Math.floor((most - 1) / 2);
-  return letters.slice(0, head).join("") + "…" + letters.slice(letters.length - (most - 1 - head)).join("");
+  // Less than this tells nothing.
+  if (most < 6) return "";
+  const head = Math.floor((most - 1) / 2), tail = most - 1 - head;
+  if (telling < head || telling >= letters.length - tail)
+    return letters.slice(0, head).join("") + "…" + letters.slice(letters.length - tail).join("");
+  const from = telling - Math.floor((most - 2) / 3);
+  return "…" + letters.slice(from, from + most - 2).join("") + "…";
 }
 
-/* Names for a list: very long ones lose their middle, unless two would then read the same. */
-function shortened(names, most = 200) {
-  const short = names.map(name => elide(name, most));
-  const seen = new Map();
-  short.forEach(name => seen.set(name, (seen.get(name) || 0) + 1));
-  return short.map((name, i) => (seen.get(name) > 1 ? names[i] : name));
+/* For each of some names where it first differs from the one that it shares the longest beginning with. */
+function tellingPlaces(names) {
+  const shared = (a, b) => {
+    let i = 0;
+    while (i < a.length && a[i] === b[i]) i++;
+    return i;
+  };
+  const sorted = [...new Set(names)].sort().map(name => [...name]);
+  const alike = sorted.slice(1).map((letters, i) => shared(sorted[i], letters));
+  const places = new Map(sorted.map((letters, i) => [letters.join(""), Math.max(alike[i - 1] ?? 0, alike[i] ?? 0)]));
+  return names.map(name => places.get(name));
 }
 
 /* `text` with places where it may break: after what separates the parts of names. */

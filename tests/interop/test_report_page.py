@@ -217,6 +217,7 @@ def test_every_picture_carries_the_loss(page: Page, tmp_path: Path) -> None:
     page.wait("document.querySelectorAll('#detail svg.chart').length >= 4")
     marks = page.evaluate("[...document.querySelectorAll('figcaption')].map(e => e.textContent)")
     assert len(marks) == 6
+    assert not re.search("null|undefined|NaN", page.evaluate("document.querySelector('main').innerText"))
     assert all(f"⚠ 13 of {counts['produced']} events lost" in mark for mark in marks), marks
     assert page.evaluate("document.querySelector('.tile.bad').textContent").startswith("13events lost")
     # The thread that lost events is marked there, and the other is not.

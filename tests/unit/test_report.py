@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -254,3 +255,44 @@ def test_command_that_cannot_work(
     assert done.stderr.splitlines()[0] == f"funcsnoop: {message}"
     assert len(done.stderr.splitlines()) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["trace.parquet"]
+
+
+def test_a_large_trace_gives_a_small_page(tmp_path: Path) -> None:
+    """4,001 functions with long names, 401 threads, deep paths that hardly repeat."""
+    rng = random.Random(23)
+    symbols = [f"f{k}" for k in range(4001)]
+    table = [
+        function(k + 1, symbol, demangled=f"a<{'b<' * 99}{k}::run()", module=f"/lib/{k}.so")
+        for k, symbol in enumerate(symbols)
+    ]
+    table[7]["demangled"] = "x" * 1_000_000
+    recording = Recording(functions=table, metadata={"command": ["c" * 1_000_000]})
+    known = {entry["symbol"]: entry["cookie"] for entry in table}
+    now = 2_000
+    for thread in range(401):
+        path = [rng.choice(symbols) for _ in range(101)]
+        steps = [("entry", d, name) for d, name in enumerate(path)]
+        for kind, depth, name in [*steps, *(("exit", d, name) for _, d, name in reversed(steps))]:
+            now += rng.randint(1, 999)
+            registers = {"arg0": rng.getrandbits(20)} if kind == "entry" else {"ret_val": rng.getrandbits(9)}
+            recording.rows.append(
+                {"type": kind, "cookie": known[name], "pid": 9 + thread, "tgid": 7, "timestamp": now}
+                | {"name": name, "frame": (1 << 20) - depth}
+                | registers
+            )
+    trace = funcsnoop.open(recording.write(tmp_path / "t.parquet"))
+    html = trace.report().html
+    assert 1_000_000 < len(html.encode()) < 3_000_000
+    data = page_data(html)
+    assert data["calls"] == 401 * 101
+    # What is left out is said, to the call.
+    left = data["functions_left_out"]
+    assert left["functions"] == data["called"] - len(data["functions"]) > 0
+    assert left["calls"] + sum(row[3] for row in data["functions"]) == data["calls"]
+    flame = data["flame"]
+    assert sum(flame["calls"]) + flame["hidden_calls"] == data["calls"]
+    assert (
+        sum(flame["own"]) + flame["hidden_ns"] == flame["time"] == trace.latency().collect()["self_ns"].sum()
+    )
+    assert data["threads_left_out"] == 401 - len(data["threads"])
+    assert data["edges_left_out"] == len(trace.callgraph().collect()) - len(data["edges"])
