@@ -77,5 +77,5 @@ def render(data: dict[str, Any]) -> str:
 
 def _title(facts: dict[str, Any]) -> str:
     commands = [facts["command"], *(process["command"] for process in facts["processes"])]
-    words = next((command.split() for command in commands if command), [])
+    words: list[str] = next((command.split() for command in commands if command), [])
     return Path(words[0] if words else facts["trace"]).name
