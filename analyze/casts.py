@@ -86,6 +86,11 @@ def apply(raw: Addresses, kind: str) -> Values:
     return low
 
 
+def apply_one(raw: int, kind: str) -> int:
+    """One register as a type."""
+    return int(apply(np.array([raw], np.uint64), kind)[0])
+
+
 def limits(kind: str) -> tuple[int, int]:
     """The least and the greatest value of a type."""
     bits, signed = KINDS[kind]

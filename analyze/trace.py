@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ..schemas import CALLS, MAX_ARGS, TraceMetadata
-from . import arguments, callgraph, calls, filters, heatmap, hist, latency, native, tables, threads, walking
+from . import (
+    arguments,
+    callgraph,
+    calls,
+    filters,
+    heatmap,
+    hist,
+    latency,
+    native,
+    slowest,
+    tables,
+    threads,
+    walking,
+)
 from .casts import Cast, parse_all
 from .loss import Loss
 from .memory import check_fits
@@ -182,6 +195,41 @@ class Trace:
         """How long calls of the functions `focus` took at which time, `schemas.HEATMAP`."""
         batches = self.call_batches(["function", "start", "duration_ns"], paired=self.of(focus, paired))
         return heatmap.table(heatmap.heats(batches, self.metadata["started"]["monotonic_ns"]), self.functions)
+
+    def slowest(
+        self,
+        count: int = 10,
+        focus: str | Sequence[str] | None = None,
+        by: str = "duration_ns",
+        paired: pl.LazyFrame | None = None,
+        *,
+        marked: bool = False,
+    ) -> pl.LazyFrame:
+        """The `count` slowest complete calls, of the functions `focus`, with their callers and where their
+        time went, `schemas.SLOWEST`. `by` is `duration_ns`, or `self_ns` for the time in the function itself.
+        """
+        batches = self.call_batches(["call_id", by], paired=self.of(focus, paired))
+        return self.details(slowest.longest(batches, count, by), marked=marked)
+
+    def details(self, call_ids: Sequence[int], *, marked: bool = False) -> pl.LazyFrame:
+        """Single calls, as `slowest` shows them, in the order of `call_ids`. `marked` adds `cookie`.
+
+        Raises UsageError where there is no such call.
+        """
+        batches = self.call_batches(slowest.NEEDS, paired=slowest.threads_of(self.paired, call_ids))
+        return slowest.describe(batches, call_ids, self.functions, self.metadata, marked=marked)
+
+    def subtree(self, call_id: int) -> pl.LazyFrame:
+        """A call and all that ran inside it, `schemas.CALLS`, in order of start.
+
+        Raises UsageError where there is no such call.
+        """
+        return pl.concat(self.subtree_batches(call_id, CALLS.names)).lazy()
+
+    def subtree_batches(self, call_id: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """The same in frames of bounded size; `columns` as of `call_batches`, with `call_id` and `depth`."""
+        paired = slowest.threads_of(self.paired, [call_id]).filter(pl.col("call_id") >= call_id)
+        return slowest.subtree(self.call_batches(columns, paired=paired), call_id)
 
     def of(self, focus: str | Sequence[str] | None, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
         """The calls, as `paired` has them, of the functions `focus`: names, or globs; None for all.

@@ -23,6 +23,7 @@ Examples:
   funcsnoop analyze latency --sort p99_ns --top 10   the slowest functions
   funcsnoop analyze callgraph --function main        what main called
   funcsnoop analyze hist --focus sqlite3_step        how its durations are distributed
+  funcsnoop analyze slowest --focus sqlite3_step     which calls were slow, and where their time went
   funcsnoop analyze args --as 'read:ret_val=i64'     return values as signed numbers
   funcsnoop analyze calls --format parquet -o calls.parquet
 """
@@ -53,12 +54,20 @@ def analyze(
         None, "--until", metavar="TIME", help="Only calls that began before this long after the start."
     ),
     focus: str | None = typer.Option(
-        None, "--focus", metavar="FUNC", help="callgraph, hist, heatmap: the function to look at."
+        None, "--focus", metavar="FUNC", help="callgraph, hist, heatmap, slowest: the function to look at."
     ),
-    arg: int | None = typer.Option(
-        None, "--arg", metavar="N", min=0, max=5, help="hist: of an argument, and not of the durations."
+    arg: list[int] | None = typer.Option(
+        None,
+        "--arg",
+        metavar="N",
+        min=0,
+        max=5,
+        help="hist: of an argument, and not of the durations. slowest, path, replay: show it; repeatable.",
     ),
-    ret: bool = typer.Option(False, "--ret", help="hist: of the return values."),
+    ret: bool = typer.Option(False, "--ret", help="The same for the return value."),
+    call_id: int | None = typer.Option(
+        None, "--id", metavar="ID", min=0, help="path: the call, as slowest and calls number it."
+    ),
     min_percent: float | None = typer.Option(
         None,
         "--min-percent",
@@ -68,7 +77,7 @@ def analyze(
         help="callgraph: only branches with P % of the time, or more.",
     ),
     depth: int | None = typer.Option(
-        None, "--depth", metavar="N", min=1, help="callgraph: only N calls deep."
+        None, "--depth", metavar="N", min=1, help="callgraph, path, replay: only N calls deep."
     ),
     sort: str | None = typer.Option(None, "--sort", metavar="COLUMN", help="Sort by a column of the report."),
     top: int | None = typer.Option(None, "--top", metavar="N", min=1, help="Only the first N rows."),
@@ -85,16 +94,24 @@ def analyze(
     """Print a report about recorded calls."""
     report, paths = _report_and_paths(words or [])
     given = {
+        "--function": bool(function),
+        "--process": bool(process),
+        "--thread": bool(thread),
+        "--since": since is not None,
+        "--until": until is not None,
         "--focus": focus is not None,
         "--min-percent": min_percent is not None,
         "--depth": depth is not None,
-        "--arg": arg is not None,
+        "--arg": bool(arg),
+        "--id": call_id is not None,
         "--ret": ret,
         "--as": bool(cast),
         "--sort": sort is not None,
         "--top": top is not None,
     }
     check_usage(report, form, given)
+    if report == "hist" and len(arg or []) + ret > 1:
+        raise UsageError("--arg and --ret are pictures of their own", "give one of them")
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet is binary, and this is a terminal", "give a file with -o FILE")
     if output is not None:
@@ -114,21 +131,23 @@ def analyze(
         focus,
         min_percent or 0,
         depth,
-        value="ret_val" if ret else "duration_ns" if arg is None else f"arg{arg}",
+        registers=[*(f"arg{n}" for n in dict.fromkeys(arg or [])), *(["ret_val"] if ret else [])],
+        call_id=call_id,
     )
     if report != "summary":
-        present.check_sort(sort, REPORTS[report].schema())
+        present.check_sort(sort, REPORTS[report])
 
     def choose(path: str) -> Choice:
         trace = Trace(path)
         if trace.path.suffix == ".partial" and report != "summary":
             # The last notice says what that means; the summary shows it itself.
             sys.stderr.write(f"funcsnoop: notice: {printable(trace.metadata['notices'][-1])}\n")
-        if arg is not None and wanted.value not in trace.value_columns:
-            raise UsageError(
-                f"{printable(path)} has no {wanted.value}: {trace.metadata['args']} arguments were recorded",
-                "record more with --args, or give a lower number",
-            )
+        for name in wanted.registers:
+            if name not in trace.value_columns:
+                raise UsageError(
+                    f"{printable(path)} has no {name}: {trace.metadata['args']} arguments were recorded",
+                    "record more with --args, or give a lower number",
+                )
         paired = trace.paired
         if focus is not None and report != "callgraph":
             paired = filters.by_function(paired, filters.matching(trace.functions, [focus]))

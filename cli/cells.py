@@ -21,7 +21,11 @@ def times(frame: pl.DataFrame, name: str) -> list[str]:
 
 def moments(frame: pl.DataFrame, name: str, began: int) -> list[str]:
     """Seconds since the recording started."""
-    return ["-" if t is None else f"{(t - began) / 10**9:.6f}" for t in frame[name].to_list()]
+    return [moment(t, began) for t in frame[name].to_list()]
+
+
+def moment(time: int | None, began: int) -> str:
+    return "-" if time is None else f"{(time - began) / 10**9:.6f}"
 
 
 def counts(frame: pl.DataFrame, name: str) -> list[str]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..analyze.casts import Cast
     from ..analyze.loss import Loss
     from ..analyze.trace import Trace
+    from ..schemas.metadata import LossWindow
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,20 @@ class Wanted:
     focus: str | None = None
     min_percent: float = 0
     depth: int | None = None
-    value: str = "duration_ns"
+    #: Registers to look at, `arg0` … `ret_val`; none for what the report looks at by itself.
+    registers: Sequence[str] = ()
+    call_id: int | None = None
+
+    @property
+    def value(self) -> str:
+        """What a histogram is of."""
+        return self.registers[0] if self.registers else "duration_ns"
+
+    @property
+    def the_call(self) -> int:
+        """What the usage made sure of."""
+        assert self.call_id is not None
+        return self.call_id
 
 
 def chosen(
@@ -70,3 +84,12 @@ class Choice:
         from ..analyze.loss import Loss
 
         return Loss.of(self.trace.metadata, self.paired)
+
+    def losses(self, tgid: int | None = None, pid: int | None = None) -> list[LossWindow]:
+        """When events were lost, of a thread or that may be its, in order; of all threads without one."""
+        mine = [
+            window
+            for window in self.trace.metadata["loss_windows"]
+            if pid is None or window["pid"] is None or (window["tgid"], window["pid"]) == (tgid, pid)
+        ]
+        return sorted(mine, key=lambda window: window["start_ns"])

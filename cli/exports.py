@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -24,9 +24,11 @@ _BLOCK = 1 << 16
 
 
 class Format(NamedTuple):
-    """How to write a table: `write(frame, schema, out)`; `binary` formats are not for terminals."""
+    """How to write a table that comes in frames: `write(frames, schema, out)`; `binary` formats are not for
+    terminals.
+    """
 
-    write: Callable[[pl.DataFrame, pa.Schema, BinaryIO], None]
+    write: Callable[[Iterable[pl.DataFrame], pa.Schema, BinaryIO], None]
     suffix: str
     binary: bool
 
@@ -50,47 +52,56 @@ def _escaped(text: str) -> str:
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def write_ndjson(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:
+def write_ndjson(frames: Iterable[pl.DataFrame], schema: pa.Schema, out: BinaryIO) -> None:
     """An object a line."""
-    for line in _json_lines(frame):
+    for line in _json_lines(frames):
         out.write(line + b"\n")
 
 
-def write_json(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:
+def write_json(frames: Iterable[pl.DataFrame], schema: pa.Schema, out: BinaryIO) -> None:
     """An array of objects, one a line."""
     separator = b"[\n"
-    for line in _json_lines(frame):
+    for line in _json_lines(frames):
         out.write(separator + line)
         separator = b",\n"
     out.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
 
 
-def _json_lines(frame: pl.DataFrame) -> Iterator[bytes]:
+def _json_lines(frames: Iterable[pl.DataFrame]) -> Iterator[bytes]:
     import polars as pl
 
-    nested = any(isinstance(kind, pl.Decimal | pl.List) for kind in frame.dtypes)
-    for block in frame.iter_slices(_BLOCK):
-        if nested:
-            # Polars writes decimals as strings.
-            for row in block.to_dicts():
-                yield to_json(row).encode()
-        else:
-            yield from _escaped(block.write_ndjson()).encode().split(b"\n")[:-1]
+    for frame in frames:
+        nested = any(isinstance(kind, pl.Decimal | pl.List) for kind in frame.dtypes)
+        for block in frame.iter_slices(_BLOCK):
+            if nested:
+                # Polars writes decimals as strings.
+                for row in block.to_dicts():
+                    yield to_json(row).encode()
+            else:
+                yield from _escaped(block.write_ndjson()).encode().split(b"\n")[:-1]
 
 
-def write_csv(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:
+def write_csv(frames: Iterable[pl.DataFrame], schema: pa.Schema, out: BinaryIO) -> None:
     """Comma-separated with a header; null is empty, lists are JSON, control characters are escaped."""
-    _flat(frame).write_csv(out)
+    out.write(",".join(schema.names).encode() + b"\n")
+    for frame in frames:
+        _flat(frame).write_csv(out, include_header=False)
 
 
-def write_markdown(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:
+def write_markdown(frames: Iterable[pl.DataFrame], schema: pa.Schema, out: BinaryIO) -> None:
     """A pipe table, numbers to the right."""
-    flat = _flat(frame)
-    ruler = ["---:" if kind.is_numeric() else "---" for kind in frame.dtypes]
-    out.write(f"| {' | '.join(flat.columns)} |\n| {' | '.join(ruler)} |\n".encode())
-    for row in flat.iter_rows():
-        cells = ("" if cell is None else _markdown(str(cell)) for cell in row)
-        out.write(f"| {' | '.join(cells)} |\n".encode())
+    import pyarrow as pa
+
+    numeric = [
+        pa.types.is_integer(f.type) or pa.types.is_floating(f.type) or pa.types.is_decimal(f.type)
+        for f in schema
+    ]
+    ruler = ["---:" if number else "---" for number in numeric]
+    out.write(f"| {' | '.join(schema.names)} |\n| {' | '.join(ruler)} |\n".encode())
+    for frame in frames:
+        for row in _flat(frame).iter_rows():
+            cells = ("" if cell is None else _markdown(str(cell)) for cell in row)
+            out.write(f"| {' | '.join(cells)} |\n".encode())
 
 
 def _markdown(text: str) -> str:
@@ -99,11 +110,13 @@ def _markdown(text: str) -> str:
     return text
 
 
-def write_parquet(frame: pl.DataFrame, schema: pa.Schema, out: BinaryIO) -> None:
+def write_parquet(frames: Iterable[pl.DataFrame], schema: pa.Schema, out: BinaryIO) -> None:
     """Parquet with exactly the types, nullability and descriptions of `schema`."""
     import pyarrow.parquet as pq
 
-    pq.write_table(to_arrow(frame, schema), out, compression="zstd", write_page_checksum=True)
+    with pq.ParquetWriter(out, schema, compression="zstd", write_page_checksum=True) as writer:
+        for frame in frames:
+            writer.write_table(to_arrow(frame, schema))
 
 
 def to_arrow(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:

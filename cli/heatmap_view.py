@@ -34,10 +34,8 @@ def draw_heatmap(choice: Choice, canvas: Canvas) -> None:
     about = choice.trace.metadata
     batches = choice.trace.call_batches(["function", "start", "duration_ns"], paired=choice.paired)
     found = heatmap.heats(batches, about["started"]["monotonic_ns"])
-    losses = [
-        (w["start_ns"] - about["started"]["monotonic_ns"], w["end_ns"] - about["started"]["monotonic_ns"])
-        for w in about["loss_windows"]
-    ]
+    began = about["started"]["monotonic_ns"]
+    losses = [(w["start_ns"] - began, w["end_ns"] - began) for w in choice.losses()]
 
     def draw(function: int, name: str, heat: Heat) -> None:
         heading(canvas, name, f"{count(heat.calls)} call{'s' * (heat.calls != 1)} by start and duration")

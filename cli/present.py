@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
@@ -14,20 +14,19 @@ from .canvas import Canvas, canvas_for
 from .choice import Choice, Wanted
 from .exports import FORMATS, to_json
 from .printable import printable
-from .reports import ASCENDING, REPORTS
+from .reports import ASCENDING, REPORTS, Report
 from .summary_text import write_summary
 from .table import write_table
 
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow as pa
 
 
-def check_sort(column: str | None, schema: pa.Schema) -> None:
+def check_sort(column: str | None, report: Report) -> None:
     """Raises UsageError where a report has no such column, or no order for it."""
     import pyarrow as pa
 
-    sortable = [field.name for field in schema if not pa.types.is_list(field.type)]
+    sortable = report.orders or [f.name for f in report.schema() if not pa.types.is_list(f.type)]
     if column is not None and column not in sortable:
         raise UsageError(f"there is no column {column!r} to sort by", f"columns are {', '.join(sortable)}")
 
@@ -58,7 +57,7 @@ def present(
                     text.write(("\n" if number else "") + f"==> {printable(str(choice.trace.path))} <==\n")
                 _table(report, choice, canvas)
         else:
-            _export(report, choices, traces, form, wanted, out)
+            _export(report, choices, traces, form, out)
         text.flush()
     finally:
         text.detach()
@@ -109,15 +108,31 @@ def _table(report: str, choice: Choice, canvas: Canvas) -> None:
         assert kind.draw is not None
         kind.draw(choice, canvas)
     else:
-        frame = _ordered(kind.rows(choice), choice.wanted.sort).collect()
         most = choice.wanted.top or kind.most
-        if most is not None and len(frame) > most:
-            cut = f"first {most:,} of {len(frame):,} rows\n"
+        frame, rows = _first(kind, choice, most)
+        if len(frame) < rows:
+            cut = f"first {len(frame):,} of {rows:,} rows\n"
             cut = cut if choice.wanted.top else cut[:-1] + " (--top N shows more, --format csv all)\n"
-            frame = frame.head(most)
         began = choice.trace.metadata["started"]["monotonic_ns"]
         write_table(kind.columns(frame, began), canvas.out, canvas.width, colour=canvas.colour)
     canvas.out.write(f"{cut}{choice.loss}\n")
+
+
+def _first(kind: Report, choice: Choice, most: int | None) -> tuple[pl.DataFrame, int]:
+    """The first rows of a report, and how many there are."""
+    import polars as pl
+
+    if kind.frames is None or choice.wanted.sort is not None or most is None:
+        whole = _ordered(kind.rows(choice), choice.wanted.sort).collect()
+        return (whole if most is None else whole.head(most)), len(whole)
+    parts, left = [], most
+    for frame in kind.frames(choice):
+        parts.append(frame.head(left))
+        left -= len(parts[-1])
+        if left <= 0:
+            break
+    found = pl.concat(parts) if parts else kind.rows(choice).head(0).collect()
+    return found, choice.paired.select(pl.len()).collect().item()
 
 
 def _export(
@@ -125,7 +140,6 @@ def _export(
     choices: Iterable[Choice],
     traces: int,
     form: str,
-    wanted: Wanted,
     out: BinaryIO,
 ) -> None:
     import polars as pl
@@ -133,17 +147,35 @@ def _export(
 
     kind = REPORTS[report]
     schema = kind.schema()
-    frames = []
-    for choice in choices:
-        frame = _ordered(kind.rows(choice), wanted.sort).select(schema.names).collect()
-        frame = frame if wanted.top is None else frame.head(wanted.top)
-        if traces > 1:
-            frame = frame.insert_column(0, pl.lit(str(choice.trace.path)).alias("trace"))
-        frames.append(frame)
-        _note(choice, traces)
+    names = schema.names
     if traces > 1:
         schema = pa.schema([pa.field("trace", pa.string(), False), *schema])
-    FORMATS[form].write(pl.concat(frames), schema, out)
+
+    def frames() -> Iterator[pl.DataFrame]:
+        for choice in choices:
+            for frame in _frames(kind, choice):
+                found = frame.select(names)
+                if traces > 1:
+                    found = found.insert_column(0, pl.lit(str(choice.trace.path)).alias("trace"))
+                yield found
+            _note(choice, traces)
+
+    FORMATS[form].write(frames(), schema, out)
+
+
+def _frames(kind: Report, choice: Choice) -> Iterator[pl.DataFrame]:
+    """The rows of a report, in frames where it has such and they need not be sorted."""
+    left = choice.wanted.top
+    if kind.frames is None or choice.wanted.sort is not None:
+        whole = _ordered(kind.rows(choice), choice.wanted.sort).collect()
+        yield whole if left is None else whole.head(left)
+        return
+    for frame in kind.frames(choice):
+        yield frame if left is None else frame.head(left)
+        if left is not None:
+            left -= len(frame)
+            if left <= 0:
+                return
 
 
 def _ordered(rows: pl.LazyFrame, sort: str | None) -> pl.LazyFrame:

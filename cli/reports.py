@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ from .callgraph_view import draw_callgraph, edges
 from .cells import counts, moments, span_text, texts, times, value_text
 from .heatmap_view import draw_heatmap, rows_of_heatmap
 from .hist_view import draw_hist, rows_of_hist
+from .replay_view import draw_path, draw_replay, path_frames, rows_of_path
+from .slowest_view import draw_slowest, rows_of_slowest
 from .table import Column
 from .units import duration
 
@@ -31,8 +33,12 @@ class Report:
     help: str
     schema: Callable[[], pa.Schema]
     rows: Callable[[Choice], pl.LazyFrame]
+    #: The same rows in frames of bounded size, where they can be many.
+    frames: Callable[[Choice], Iterator[pl.DataFrame]] | None = None
     columns: Callable[[pl.DataFrame, int], list[Column]] | None = None
     draw: Callable[[Choice, Canvas], None] | None = None
+    #: Columns that it can be sorted by; None for all.
+    orders: tuple[str, ...] | None = None
     #: More rows than this are cut, with a note, where a table is for reading.
     most: int | None = None
 
@@ -183,12 +189,18 @@ def _marked_arguments(choice: Choice) -> pl.LazyFrame:
     return choice.trace.arguments(choice.wanted.casts, choice.paired, marked=True)
 
 
+def _call_frames(choice: Choice) -> Iterator[pl.DataFrame]:
+    from ..schemas import CALLS
+
+    return choice.trace.call_batches(CALLS.names, paired=choice.paired)
+
+
 REPORTS = {
     "latency": Report(
         "how often and how long each function ran",
         _schema("LATENCY"),
         lambda choice: choice.trace.latency(choice.paired),
-        _latency,
+        columns=_latency,
     ),
     "callgraph": Report(
         "who called whom",
@@ -208,23 +220,45 @@ REPORTS = {
         rows_of_heatmap,
         draw=draw_heatmap,
     ),
+    "slowest": Report(
+        "the slowest calls, who called them, and where their time went",
+        _schema("SLOWEST"),
+        rows_of_slowest,
+        draw=draw_slowest,
+        orders=("duration_ns", "self_ns"),
+    ),
+    "path": Report(
+        "one call, and all that ran inside it",
+        _schema("CALLS"),
+        rows_of_path,
+        frames=path_frames,
+        draw=draw_path,
+    ),
+    "replay": Report(
+        "a thread's calls one after the other, indented",
+        _schema("CALLS"),
+        lambda choice: choice.trace.calls(choice.paired),
+        frames=_call_frames,
+        draw=draw_replay,
+    ),
     "args": Report(
         "arguments and return values, and how latency goes with them",
         _schema("ARGS"),
         _marked_arguments,
-        _args,
+        columns=_args,
     ),
     "calls": Report(
         "every call",
         _schema("CALLS"),
         lambda choice: choice.trace.calls(choice.paired),
-        _calls,
+        frames=_call_frames,
+        columns=_calls,
         most=1000,
     ),
     "threads": Report(
         "the threads, and how busy each was",
         _schema("THREADS"),
         lambda choice: choice.trace.threads(choice.paired),
-        _threads,
+        columns=_threads,
     ),
 }

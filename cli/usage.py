@@ -6,22 +6,41 @@ from collections.abc import Mapping
 
 from ..errors import UsageError
 
-NAMES = ("summary", "latency", "callgraph", "hist", "heatmap", "args", "calls", "threads")
+NAMES = (
+    "summary",
+    "latency",
+    "callgraph",
+    "hist",
+    "heatmap",
+    "slowest",
+    "path",
+    "replay",
+    "args",
+    "calls",
+    "threads",
+)
 FORMATS = ("table", "json", "ndjson", "csv", "parquet", "markdown")
 
 #: Options that mean something to some reports only, and to which.
 ONLY_FOR = {
-    "--focus": ("callgraph", "hist", "heatmap"),
+    "--focus": ("callgraph", "hist", "heatmap", "slowest"),
     "--min-percent": ("callgraph",),
-    "--depth": ("callgraph",),
-    "--arg": ("hist",),
-    "--ret": ("hist",),
-    "--as": ("args", "hist"),
+    "--depth": ("callgraph", "path", "replay"),
+    "--arg": ("hist", "slowest", "path", "replay"),
+    "--ret": ("hist", "slowest", "path", "replay"),
+    "--id": ("path",),
+    "--as": ("args", "hist", "slowest", "path", "replay"),
 }
 #: What a picture needs.
 NEEDS = {"hist": "--focus", "heatmap": "--focus"}
-#: Reports that are drawn, and have no rows to sort or to cut when they are.
-UNSORTED = ("hist", "heatmap")
+#: Reports that are drawn, and have no rows to sort, or to cut.
+UNSORTED = ("hist", "heatmap", "path", "replay")
+UNCUT = ("hist", "heatmap")
+#: Options that choose calls, where only whole threads, or one call, make sense.
+UNFILTERED = {
+    "path": ("--function", "--process", "--thread", "--since", "--until"),
+    "replay": ("--function",),
+}
 
 
 def check_usage(report: str, form: str, given: Mapping[str, bool]) -> None:
@@ -40,22 +59,26 @@ def check_usage(report: str, form: str, given: Mapping[str, bool]) -> None:
             raise UsageError(
                 f"{option} means nothing to the report {report}", f"it is for {', '.join(reports)}"
             )
-    if form != "table" and report == "callgraph" and (given["--min-percent"] or given["--depth"]):
+    for option in UNFILTERED.get(report, ()):
+        if given[option]:
+            raise UsageError(f"{option} would tear the report {report} apart", "leave it out, or use calls")
+    if report == "path" and not given["--id"]:
         raise UsageError(
-            f"--min-percent and --depth are for the tree, and as {form} it is a list of edges",
-            "leave them out, or leave --format out",
+            "the report path needs --id", "`funcsnoop analyze slowest` and `calls` give the ids of calls"
         )
-    if form == "table":
-        needed = NEEDS.get(report)
-        if needed and not given[needed]:
-            raise UsageError(
-                f"the report {report} needs {needed}",
-                f"name a function as `funcsnoop analyze latency` prints it: {needed} FUNC",
-            )
-        for option in ("--sort", "--top"):
-            if given[option] and report in UNSORTED:
+    if form != "table":
+        for option in ("--min-percent", "--depth"):
+            if given[option]:
                 raise UsageError(
-                    f"{option} means nothing to a picture", "leave it out, or give a machine format"
+                    f"{option} is for what is drawn, and not for {form}", "leave one of both out"
                 )
-    if given["--arg"] and given["--ret"]:
-        raise UsageError("--arg and --ret are two pictures", "give one of them")
+        return
+    needed = NEEDS.get(report)
+    if needed and not given[needed]:
+        raise UsageError(
+            f"the report {report} needs {needed}",
+            f"name a function as `funcsnoop analyze latency` prints it: {needed} FUNC",
+        )
+    for option, reports in (("--sort", UNSORTED), ("--top", UNCUT)):
+        if given[option] and report in reports:
+            raise UsageError(f"{option} means nothing to a picture", "leave it out, or give a machine format")

@@ -3,7 +3,7 @@
 from .calls import CALLS, STATUS
 from .events import EVENTS, MAX_ARGS
 from .metadata import FORMAT_VERSION, METADATA_KEY, TraceMetadata
-from .reports import ARGS, CALLGRAPH, HEATMAP, HIST, LATENCY, THREADS
+from .reports import ARGS, CALLGRAPH, HEATMAP, HIST, LATENCY, SLOWEST, THREADS
 
 __all__ = [
     "ARGS",
@@ -16,6 +16,7 @@ __all__ = [
     "LATENCY",
     "MAX_ARGS",
     "METADATA_KEY",
+    "SLOWEST",
     "STATUS",
     "THREADS",
     "TraceMetadata",

@@ -6,6 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from .events import MAX_ARGS
 from .fields import column
 
 #: Holds every value of every argument cast, from i64's least to u64's greatest.
@@ -156,5 +157,43 @@ HEATMAP: Final = pa.schema(
         column("low_ns", pa.int64(), "shortest duration of the bucket", unit="ns"),
         column("high_ns", pa.int64(), "longest duration of the bucket, included", unit="ns"),
         column("calls", pa.uint64(), "complete calls that began in that time and took so long"),
+    ]
+)
+
+SLOWEST: Final = pa.schema(
+    [
+        column("call_id", pa.uint64(), "number of the call, unique in the trace"),
+        column("tgid", pa.uint32(), "process id"),
+        column("pid", pa.uint32(), "thread id"),
+        column("thread_name", pa.string(), "the thread's name when it was last seen", nullable=True),
+        *_FUNCTION,
+        column("depth", pa.uint32(), "number of recorded calls around this one, from 0"),
+        *_times(
+            ("start", "entry, CLOCK_MONOTONIC"),
+            ("end", "exit, CLOCK_MONOTONIC"),
+            ("duration_ns", "end - start"),
+            ("self_ns", "time inside the call but not inside recorded callees"),
+        ),
+        *(
+            column(f"arg{i}", pa.uint64(), f"argument register {i}, raw", nullable=True)
+            for i in range(MAX_ARGS)
+        ),
+        column("ret_val", pa.uint64(), "return register, raw", nullable=True),
+        column("callers", pa.list_(pa.string()), "functions around the call, from the root, demangled"),
+        column(
+            "inside",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("function", pa.string()),
+                        ("module", pa.string()),
+                        ("calls", pa.uint64()),
+                        ("self_ns", pa.int64()),
+                    ]
+                )
+            ),
+            "functions that ran inside the call, however deep: their calls, and the time inside them but not "
+            "inside their own callees; most time first",
+        ),
     ]
 )

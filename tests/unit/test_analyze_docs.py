@@ -35,7 +35,9 @@ def keys(kind: Any) -> set[str]:
     return {key for inner in get_args(kind) for key in keys(inner)}
 
 
-@pytest.mark.parametrize("report", ["latency", "callgraph", "hist", "heatmap", "args", "calls", "threads"])
+@pytest.mark.parametrize(
+    "report", ["latency", "callgraph", "hist", "heatmap", "slowest", "args", "calls", "threads"]
+)
 def test_every_column_is_described(report: str) -> None:
     schema = getattr(schemas, report.upper())
     known = named(sections("analyze.md")[report])
@@ -73,7 +75,7 @@ def test_every_option_is_described() -> None:
 
 
 def test_every_key_has_a_description_in_the_schema() -> None:
-    for table in ("EVENTS", "CALLS", "LATENCY", "CALLGRAPH", "HIST", "HEATMAP", "ARGS", "THREADS"):
+    for table in ("EVENTS", "CALLS", "LATENCY", "CALLGRAPH", "HIST", "HEATMAP", "SLOWEST", "ARGS", "THREADS"):
         for field in getattr(schemas, table):
             assert field.metadata[b"description"], field.name
             assert not field.name.endswith("_ns") or field.metadata[b"unit"] == b"ns"

@@ -1,0 +1,60 @@
+"""Calls as a programmer writes them: `f(1, 0x7ffe…) = 0`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from .cells import value_text
+from .printable import printable
+
+if TYPE_CHECKING:
+    from .choice import Choice
+
+
+class Signatures:
+    """Writes calls with the values of `columns`, `arg0` … `ret_val`, as the casts of the command line say."""
+
+    def __init__(self, choice: Choice, columns: Sequence[str]) -> None:
+        from ..analyze.casts import check_used, kind_of
+
+        names = choice.trace.functions.select("demangled", "symbol").collect().rows()
+        check_used(choice.wanted.casts, names)
+        self._names = [printable(demangled) for demangled, _ in names]
+        self._arguments = [name for name in columns if name != "ret_val"]
+        self._returns = "ret_val" in columns
+        self._kind = cache(lambda row, column: kind_of(choice.wanted.casts, names[row], column))
+
+    def name(self, function: int) -> str:
+        return self._names[function]
+
+    def call(self, function: int, row: Mapping[str, Any]) -> str:
+        """The call of a function, by its row in the function table: `row` has its values."""
+        return self.entry(function, row) + self.returned(function, row)
+
+    def entry(self, function: int, row: Mapping[str, Any]) -> str:
+        """The call without what came back."""
+        name = self._names[function]
+        columns = list(self._arguments)
+        while columns and row[columns[-1]] is None:
+            columns.pop()
+        values = ", ".join(self._text(function, column, row[column]) for column in columns)
+        # Parameters are part of the names of C++.
+        return name if name.endswith(")") and not values else f"{name}({values})"
+
+    def returned(self, function: int, row: Mapping[str, Any]) -> str:
+        if not self._returns or row["ret_val"] is None:
+            return ""
+        return f" = {self._text(function, 'ret_val', row['ret_val'])}"
+
+    def _text(self, function: int, column: str, value: int | None) -> str:
+        from ..analyze import casts, registers
+
+        if value is None:
+            return "-"
+        kind = self._kind(function, column)
+        if kind is None:
+            value = registers.as_error(value) if column == "ret_val" else value
+            return value_text(value, "ptr" if registers.is_pointer(value) else None)
+        return value_text(casts.apply_one(value, kind), kind)
