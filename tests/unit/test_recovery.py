@@ -26,6 +26,7 @@ from .partials import about, partial, recording, rows
 
 SIZES = [1000, 3, 3000, 600]
 TOTAL = sum(SIZES)
+NOISE = random.Random(1).randbytes(100)
 
 
 @pytest.fixture
@@ -157,7 +158,11 @@ def test_the_recorder_had_ended_but_not_renamed(tmp_path: Path, run: Any) -> Non
     assert metadata == about(TOTAL, ended=True)
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"PAR1", SEAL_MAGIC, SEAL_MAGIC * 1000, os.urandom(100_000)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", b"PAR1", SEAL_MAGIC, SEAL_MAGIC * 1000, NOISE * 1000],
+    ids=["empty", "byte", "magic", "seal", "seals", "noise"],
+)
 def test_a_file_that_holds_nothing(tmp_path: Path, run: Any, content: bytes) -> None:
     path = tmp_path / "t.parquet.partial"
     path.write_bytes(content)
@@ -200,7 +205,11 @@ def test_cut_anywhere(left: Path, tmp_path: Path) -> None:
         assert balanced(open_partial(torn).metadata)
 
 
-@pytest.mark.parametrize("junk", [b"\0" * 5000, b"PAR1" * 2000, SEAL_MAGIC * 700, os.urandom(70_000)])
+@pytest.mark.parametrize(
+    "junk",
+    [b"\0" * 5000, b"PAR1" * 2000, SEAL_MAGIC * 700, NOISE * 700],
+    ids=["zeros", "magic", "seals", "noise"],
+)
 def test_junk_at_the_end(left: Path, tmp_path: Path, run: Any, junk: bytes) -> None:
     with left.open("ab") as file:
         file.write(junk)
