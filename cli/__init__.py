@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..errors import FuncsnoopError
-from .printable import printable
+from ..printable import printable
 
 __all__ = ["main"]
 

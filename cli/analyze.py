@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ..errors import UsageError
-from .printable import printable
+from ..printable import printable
 from .sink import check_output, sink
 from .usage import FORMATS, NAMES, check_usage
 

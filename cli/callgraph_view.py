@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .printable import printable
+from ..printable import printable
 from .table import Column, write_table
 from .units import count, duration
 

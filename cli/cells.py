@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .printable import printable
+from ..printable import printable
 from .units import count, duration
 
 if TYPE_CHECKING:

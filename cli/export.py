@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import typer
 
 from ..errors import UsageError
-from .printable import printable
+from ..printable import printable
 from .sink import check_output, sink
 
 if TYPE_CHECKING:

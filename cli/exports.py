@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from .printable import printable
+from ..printable import printable
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
 import typer
 
-from .printable import printable
+from ..printable import printable
 
 if TYPE_CHECKING:
     from ..record.listing import ListedFunction, Listing

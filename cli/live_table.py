@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .printable import printable
+from ..printable import printable
 from .table import Column, write_table
 from .units import duration
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from .printable import printable
+from ..printable import printable
 from .units import elide, width_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
-from .printable import printable
+from ..printable import printable
 
 if TYPE_CHECKING:
     from ..record.following import Following

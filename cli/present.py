@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from ..errors import UsageError
+from ..printable import printable
 from .canvas import Canvas, canvas_for
 from .choice import Choice, Wanted
 from .exports import FORMATS, to_json
-from .printable import printable
 from .reports import ASCENDING, REPORTS, Report
 from .summary_text import write_summary
 from .table import write_table

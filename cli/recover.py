@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from ..errors import UsageError
-from .printable import printable
+from ..printable import printable
 
 EPILOG: Final = """\b
 Examples:

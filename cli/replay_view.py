@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..printable import printable
 from .cells import moment
-from .printable import printable
 from .signatures import Signatures
 from .slowest_view import write_call
 from .units import duration, elide

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from ..errors import UsageError
-from .printable import printable
+from ..printable import printable
 from .sink import check_output, sink
 from .units import count
 

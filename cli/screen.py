@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from .printable import printable
+from ..printable import printable
 
 if TYPE_CHECKING:
     from ..record.plan import Plan

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ..printable import printable
 from .cells import value_text
-from .printable import printable
 
 if TYPE_CHECKING:
     from .choice import Choice

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..printable import printable
 from .cells import moment
-from .printable import printable
 from .signatures import Signatures
 from .units import count, duration, elide
 

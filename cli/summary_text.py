@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from ..analyze.registers import as_error, is_pointer
+from ..printable import printable
 from .cells import span_text, value_text
-from .printable import printable
 from .table import Column, write_table
 from .units import count, duration, elide
 

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from funcsnoop.cli.plan_view import render_plan
-from funcsnoop.cli.printable import printable
+from funcsnoop.printable import printable
 from funcsnoop.record.plan import make_plan
 from funcsnoop.record.target import Target
 
