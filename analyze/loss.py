@@ -50,6 +50,11 @@ class Loss:
             entry_only=found.get(None, 0),
         )
 
+    def _repr_html_(self) -> str:
+        from .shown import loss_html
+
+        return loss_html(self)
+
     def __str__(self) -> str:
         """One line, as it ends every report: `left out: 3 open, 1 unwound; no events lost`."""
         entry_only = f" ({self.entry_only:,} calls entry-only)" if self.entry_only else ""

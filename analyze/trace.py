@@ -30,6 +30,7 @@ from .loss import Loss
 from .memory import check_fits
 from .pairing import EVENT_BYTES, NEEDS, pair
 from .reading import TraceFile
+from .shown import trace_html
 
 if TYPE_CHECKING:
     from ..report.page import Report
@@ -51,6 +52,9 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"Trace({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        return trace_html(str(self.path), self.metadata)
 
     @property
     def path(self) -> Path:
