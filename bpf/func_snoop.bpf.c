@@ -40,7 +40,8 @@ static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type, u64
 	u32 pid, tgid;
 	int zero = 0;
 
-	if (!has_turn(cookie) || !current_ids(&pid, &tgid) || !is_followed(tgid))
+	if (!current_ids(&pid, &tgid) || !has_turn(cookie, pid, type == EVENT_ENTRY, frame) ||
+	    !is_followed(tgid))
 		return false;
 	count = counts.lookup(&zero);
 	if (!count)

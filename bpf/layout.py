@@ -13,6 +13,7 @@ ENTRY, EXIT, TAIL = 0, 1, 2
 CONDITION_SHIFT = 32
 CONDITIONAL = 1 << 36
 TAIL_JUMP = 1 << 37
+TURN_SHIFT = 38
 MOVED_SHIFT, MOVED_UNIT, MOST_MOVED = 40, 8, 0xFFFF * 8
 OWNER_SHIFT = 40
 
@@ -26,6 +27,12 @@ NAME_BYTES = 64
 RING_HEADER = np.dtype([("length", "<u4"), ("page_offset", "<u4")])
 BUSY = 1 << 31
 DISCARDED = 1 << 30
+
+#: `struct snoop_turn`
+TURN = np.dtype([("now", "<u4"), ("next", "<u4")])
+
+#: sizeof(struct snoop_passed)
+PASSED_BYTES = 12
 
 #: `struct snoop_counts`
 COUNTS = np.dtype([("produced", "<u8"), ("lost", "<u8"), ("unplaced", "<u8"), ("unfollowed", "<u8")])

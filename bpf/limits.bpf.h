@@ -35,6 +35,10 @@
 #ifndef LOSS_RING_BYTES
 #define LOSS_RING_BYTES (256 * 1024)
 #endif
+/* Threads and functions of which a side can be under way while links are exchanged. */
+#ifndef MAX_PASSED
+#define MAX_PASSED 8192
+#endif
 /* The recorder's own process, as it sees itself. */
 #ifndef RECORDER_TGID
 #define RECORDER_TGID 0

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
@@ -17,8 +19,11 @@ from typing import NamedTuple
 from ..errors import FuncsnoopError, KernelError, PrivilegeError, TargetError
 from . import syscall
 from .features import Strategy, uprobe_pmu
-from .layout import CONDITION_SHIFT, CONDITIONAL, MOVED_SHIFT, MOVED_UNIT, OWNER_SHIFT, TAIL_JUMP
+from .layout import CONDITION_SHIFT, CONDITIONAL, MOVED_SHIFT, MOVED_UNIT, OWNER_SHIFT, TAIL_JUMP, TURN_SHIFT
 from .program import Programs
+
+#: How long old links wait at most for the events that new ones have left to them.
+_PATIENCE_SECONDS = 0.1
 
 
 class _Side(Enum):
@@ -73,6 +78,7 @@ class Links:
         #: By the process of their filter; those without one under None.
         self._exits: dict[int | None, list[int]] = {}
         self._entries: dict[int | None, list[int]] = {}
+        self._turn = 0
         #: The files that have been probed: later the recorder may not be able to open them again.
         self._files: dict[str, int] = {}
 
@@ -122,17 +128,49 @@ class Links:
         except OSError as error:
             raise _explain(error, path, pid) from None
 
+    def load(self, *, leaves: bool) -> None:
+        """Load what `attach` will need without return probes: later the kernel may not let the recorder."""
+        kind = 0 if self._strategy is Strategy.PERF else syscall.ATTACH_UPROBE_MULTI
+        for program in ("generic_entry", *(("generic_leave", "entry_and_leave") if leaves else ())):
+            self._programs.load(program, kind)
+
+    @contextmanager
+    def exchange(self) -> Iterator[None]:
+        """Exchange all links for those that the block makes, at one moment, at the block's end; once only.
+
+        What is entered before and left after that is seen at both sides, where the new links see them;
+        nothing is seen twice. If the block raises, all stays as it was.
+        """
+        old = self._exits, self._entries
+        self._exits, self._entries = {}, {}
+        self._turn += 1
+        self._programs.set_turn(self._turn - 1, coming=self._turn)
+        try:
+            yield
+        except BaseException:
+            self._close(self._exits, self._entries)
+            self._exits, self._entries = old
+            self._turn -= 1
+            self._programs.set_turn(self._turn)
+            raise
+        self._programs.set_turn(self._turn, coming=self._turn)
+        # A thread can stand between a `ret` and the return probe. One that does so for long has gone on by
+        # a tail jump, say.
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while self._programs.has_passed_over() and time.monotonic() < end:
+            time.sleep(_PATIENCE_SECONDS / 100)
+        self._close(*old)
+        self._programs.set_turn(self._turn)
+
     def detach(self, pid: int) -> None:
         """Take out the probes that only process `pid` has."""
-        self._close([*self._exits.pop(pid, []), *self._entries.pop(pid, [])])
+        self._close({pid: self._exits.pop(pid, [])}, {pid: self._entries.pop(pid, [])})
 
     def close(self) -> None:
         """Take all probes out. When it returns, no program of ours runs any more."""
         self._programs.end_turns()
-        every = [*self._exits.values(), *self._entries.values()]
-        self._exits.clear()
-        self._entries.clear()
-        self._close([descriptor for descriptors in every for descriptor in descriptors])
+        exits, entries, self._exits, self._entries = self._exits, self._entries, {}, {}
+        self._close(exits, entries)
         while self._files:
             os.close(self._files.popitem()[1])
 
@@ -144,13 +182,14 @@ class Links:
     ) -> None:
         self.close()
 
-    def _close(self, links: Sequence[int]) -> None:
-        """Close links, each on a thread of its own.
+    def _close(self, *tables: Mapping[int | None, Sequence[int]]) -> None:
+        """Close the links of tables by process, each on a thread of its own.
 
         The kernel (since 6.13) takes a link's breakpoints out and then waits for calls with return probes,
         of any link. One after the other, each would wait for as long as the next ones keep asking for more.
         Perf links it takes out one by one in any case.
         """
+        links = [link for table in tables for links in table.values() for link in links]
         with ThreadPoolExecutor(1 if self._strategy is Strategy.PERF else max(1, len(links))) as threads:
             list(threads.map(os.close, links))
 
@@ -181,7 +220,7 @@ class Links:
                 attach_type,
                 path,
                 [place.site for place in places],
-                [place.cookie for place in places],
+                [place.cookie | self._turn << TURN_SHIFT for place in places],
                 pid=pid or 0,
                 on_return=side is _Side.RETURN,
             )
@@ -197,7 +236,9 @@ class Links:
         side: _Side,
     ) -> None:
         pmu_type, return_bit = uprobe_pmu()
-        owner = (pid or 0) << OWNER_SHIFT if side is _Side.RETURN else 0
+        more = self._turn << TURN_SHIFT
+        if side is _Side.RETURN:
+            more |= (pid or 0) << OWNER_SHIFT
         loaded = self._programs.load(program)
         for place in places:
             event = syscall.open_uprobe_event(
@@ -209,7 +250,7 @@ class Links:
             )
             # The link keeps the event alive.
             try:
-                links.append(syscall.link_perf_event(loaded, event, place.cookie | owner))
+                links.append(syscall.link_perf_event(loaded, event, place.cookie | more))
             finally:
                 os.close(event)
 

@@ -21,7 +21,7 @@ from ..errors import KernelError, PrivilegeError
 from . import syscall
 from .arch import host
 from .binding import load_bcc
-from .layout import BIRTH, COUNTS, ENDED_THREAD, LOSS, NAME_BYTES, TURN_OVER, event_dtype
+from .layout import BIRTH, COUNTS, ENDED_THREAD, LOSS, NAME_BYTES, PASSED_BYTES, TURN, TURN_OVER, event_dtype
 from .ring import Ring
 
 SOURCE = Path(__file__).with_name("func_snoop.bpf.c")
@@ -139,7 +139,17 @@ class Programs:
 
     def end_turns(self) -> None:
         """No probe counts from now on, and none asks for a return probe."""
-        syscall.update_map(self._map("turn"), bytes(4), TURN_OVER.to_bytes(4, sys.byteorder))
+        self.set_turn(TURN_OVER)
+
+    def set_turn(self, now: int, coming: int = 0) -> None:
+        """Let the probes count whose cookies name the turn `now`; while links are exchanged, `coming` is that
+        of the new ones, before it comes and after."""
+        value = np.array([(now, coming)], TURN).tobytes()
+        syscall.update_map(self._map("turn"), bytes(4), value)
+
+    def has_passed_over(self) -> bool:
+        """Whether a new link has left an event to an old one that has not seen it yet."""
+        return syscall.first_key(self._map("passed_over"), PASSED_BYTES) is not None
 
     def root_tgid(self, tgid: int) -> int | None:
         """The process's id in the root pid namespace, once it has sent an event."""

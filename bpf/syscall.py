@@ -295,17 +295,20 @@ def delete_from_map(descriptor: int, key: bytes) -> None:
         _bpf(MAP_DELETE_ELEM, _MapElem(map_fd=descriptor, key=ctypes.addressof(key_buffer)))
 
 
+def first_key(descriptor: int, key_bytes: int) -> bytes | None:
+    """Any key of a hash map, None if it is empty. Raises `OSError`."""
+    key_buffer = ctypes.create_string_buffer(key_bytes)
+    try:
+        _bpf(MAP_GET_NEXT_KEY, _MapElem(map_fd=descriptor, key=0, value=ctypes.addressof(key_buffer)))
+    except FileNotFoundError:
+        return None
+    return key_buffer.raw
+
+
 def take_all(descriptor: int, key_bytes: int, value_bytes: int) -> list[tuple[bytes, bytes]]:
     """Take every element out of a hash map; (key, value) pairs. Raises `OSError`."""
     taken: list[tuple[bytes, bytes]] = []
-    key_buffer = ctypes.create_string_buffer(key_bytes)
-    while True:
-        # Without a key, the first one: each round deletes what it got.
-        first = _MapElem(map_fd=descriptor, key=0, value=ctypes.addressof(key_buffer))
-        try:
-            _bpf(MAP_GET_NEXT_KEY, first)
-        except FileNotFoundError:
-            return taken
-        key = key_buffer.raw
+    while (key := first_key(descriptor, key_bytes)) is not None:
         taken.append((key, lookup_map(descriptor, key, value_bytes)))
-        _bpf(MAP_DELETE_ELEM, _MapElem(map_fd=descriptor, key=ctypes.addressof(key_buffer)))
+        delete_from_map(descriptor, key)
+    return taken

@@ -95,6 +95,7 @@ def top(
     from ..record.memory import check_ring_bytes
     from ..record.plan import make_plan
     from ..record.recorder import Options, Recorder
+    from ..record.replan import added
     from .quantities import parse_duration, parse_size
     from .screen import Screen
 
@@ -107,8 +108,9 @@ def top(
     plan = make_plan(target, function or [], exclude or [], exit_policy=exit_.value, allow_nop5=allow_nop5)
     screen = Screen(quiet=False, waits=False)
     screen.announce(plan)
-    calls = LiveCalls(len(plan.functions))
-    names = ["", *(planned.demangled for planned in plan.functions)]
+    functions = [*plan.functions, *added(plan).functions]
+    calls = LiveCalls(len(functions))
+    names = ["", *(planned.demangled for planned in functions)]
     with ExitStack() as undo:
         held = undo.enter_context(HeldOutput()) if command else None
         options = Options(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,7 @@ def clock_snapshot() -> ClockSnapshot:
 def build_metadata(
     *,
     plan: Plan,
+    functions: list[FunctionInfo],
     options: Options,
     strategy: Strategy,
     ring_bytes: int,
@@ -42,9 +42,9 @@ def build_metadata(
     census: Census,
     counts: Counts,
     windows: list[LossWindow],
-    notices: Sequence[str],
+    notices: list[str],
 ) -> TraceMetadata:
-    """The metadata of a finished recording."""
+    """The metadata of a recording. It holds `functions` and `notices` themselves, which can grow."""
     system = os.uname()
     return {
         "format_version": FORMAT_VERSION,
@@ -65,9 +65,9 @@ def build_metadata(
         "end_reason": reason,
         "processes": census.processes(),
         "threads": census.threads(),
-        "functions": function_table(plan),
+        "functions": functions,
         "skipped": list(plan.skipped),
-        "notices": list(notices),
+        "notices": notices,
         "counts": counts,
         "loss_windows": windows,
     }

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..bpf.trials import probes_on_nops, returns_under_seccomp
 from ..errors import TargetError
@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     # At run time the schemas would bring PyArrow, a fifth of a second that `list` has no use for.
     from ..schemas.metadata import ExitStrategy, SkippedFunction
 
+_LOADED: Final = "code that may unwind was loaded while it was recorded"
 _LIST: Final = "See what can be traced with: funcsnoop list MODULE"
+
+
+class Seen(NamedTuple):
+    """How a function's exits are seen, why, and the instructions that are probed for it if that is `ret`."""
+
+    exit: ExitStrategy
+    reason: str
+    sites: tuple[ExitSite, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,9 +60,21 @@ class PlannedFunction:
     size: int
     aliases: tuple[str, ...]
     site: int
-    exit: ExitStrategy
-    exit_reason: str
-    exit_sites: tuple[ExitSite, ...]  # empty unless `exit` is "ret"
+    seen: Seen
+    #: How its exits shall be seen once code has arrived that may unwind; None where that changes nothing.
+    reserve: Seen | None = None
+
+    @property
+    def exit(self) -> ExitStrategy:
+        return self.seen.exit
+
+    @property
+    def exit_reason(self) -> str:
+        return self.seen.reason
+
+    @property
+    def exit_sites(self) -> tuple[ExitSite, ...]:
+        return self.seen.sites
 
 
 @dataclass(frozen=True)
@@ -138,14 +159,17 @@ class _Planner:
         for (module, functions), is_shared in zip(placed, shared, strict=True):
             place, elf = module.place, module.elf
             strategy, reason = exits.of_module(scan.file(place.file, place.path).go)
+            plain = [f for f, _ in functions]
+            seen_by = _exits(module, plain, strategy, reason)
+            reserves: Iterator[Seen | None] = itertools.repeat(None, len(plain))
+            if policy == "auto" and strategy == "return":
+                reserves = _exits(module, plain, "ret", _LOADED)
             rows = [
                 PlannedFunction(
                     next(cookies), f.symbol, demangle(f.symbol), f.address, f.offset, f.size, f.aliases,
-                    site, *seen,
+                    site, seen, reserve,
                 )
-                for (f, site), seen in zip(
-                    functions, _exits(module, [f for f, _ in functions], strategy, reason), strict=True
-                )
+                for (f, site), seen, reserve in zip(functions, seen_by, reserves, strict=True)
             ]  # fmt: skip
             planned.append(
                 PlannedModule(
@@ -270,19 +294,19 @@ class _Planner:
 
 def _exits(
     module: Module, functions: Sequence[Function], strategy: ExitStrategy, reason: str
-) -> Iterator[tuple[ExitStrategy, str, tuple[ExitSite, ...]]]:
-    """For each function its exit strategy, the reason for it, and where it is left if that is probed."""
+) -> Iterator[Seen]:
+    """For each function how its exits are seen where `strategy` is wanted."""
     if strategy != "ret":
-        yield from itertools.repeat((strategy, reason, ()), len(functions))
+        yield from itertools.repeat(Seen(strategy, reason), len(functions))
         return
     for found in find_exit_sites(module.elf, functions, module.table):
         if found.reason is None:
             if all(is_probeable(module.elf.bytes_at(site.offset, LONGEST)) for site in found.sites):
-                yield strategy, reason, found.sites
+                yield Seen(strategy, reason, found.sites)
             else:
-                yield "none", "an instruction by which it is left can carry no probe", ()
+                yield Seen("none", "an instruction by which it is left can carry no probe")
         else:
-            yield "none", f"its exits cannot all be found: {found.reason}", ()
+            yield Seen("none", f"its exits cannot all be found: {found.reason}")
 
 
 def _check(found: Sequence[tuple[Module, Function]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..bpf.features import Strategy, choose
-from ..bpf.links import Leave, Links, Probe
+from ..bpf.links import Links
 from ..bpf.program import Programs, Sizes
-from ..errors import OutputError, TargetError
+from ..errors import FuncsnoopError, OutputError, TargetError
 from ..schemas.chain import RECORDING
 from ..schemas.metadata import ClockSnapshot, Counts, TraceMetadata
 from . import signals
+from .attaching import Attaching
 from .census import Census
 from .columns import Columns
 from .drain import Drain
@@ -28,11 +29,12 @@ from .ends import Targets
 from .following import MOST_PROCESSES, decide
 from .launch import HeldCommand
 from .memory import available_bytes, default_ring_bytes
-from .metadata import build_metadata, clock_snapshot
+from .metadata import build_metadata, clock_snapshot, function_table
 from .namespaces import pid_namespace, sees
 from .no_file import NoFile
-from .plan import Plan, PlannedFunction
+from .plan import Plan
 from .privileges import Identity, renounce, still_needed
+from .replan import added
 from .so_far import SoFar, add_unsaved
 from .writer import TraceWriter
 
@@ -100,6 +102,7 @@ class Recorder:
         self._notices = list(plan.notices)
         self._tgids: tuple[int, ...] = plan.target.pids
         self._interrupts = 0
+        self._failure: FuncsnoopError | None = None
 
     def __enter__(self) -> Recorder:
         return self
@@ -109,7 +112,7 @@ class Recorder:
 
     def run(self) -> Result:
         """Record until the target ends, a limit is reached, or the user interrupts."""
-        functions = self._plan.functions
+        functions = (*self._plan.functions, *added(self._plan).functions)
         namespace = pid_namespace()
         for tgid in self._tgids:
             if not sees(namespace, tgid):
@@ -172,8 +175,10 @@ class Recorder:
             self._watch_events,
         )
         started = clock_snapshot()
+        self._functions = function_table(self._plan)
         at_start = build_metadata(
             plan=self._plan,
+            functions=self._functions,
             options=self._options,
             strategy=self._strategy,
             ring_bytes=ring_bytes,
@@ -196,11 +201,15 @@ class Recorder:
         for link in self._programs.watch_tasks():
             self._undo.callback(os.close, link)
         links = self._undo.enter_context(Links(self._programs, self._strategy))
-        self._attach(links, self._tgids)
+        filter_in_program = self._following.filter_in_program
+        self._attaching = Attaching(
+            self._plan, links, self._programs, self._tgids, filter_in_program, self._notices
+        )
+        self._attaching.begin()
         renounce(keep)
         if self._command:
             self._command.release()
-        reason = self._watch(started, drain, encoder, writer, links)
+        reason = self._watch(started, drain, encoder, writer)
         links.close()
         drain.finish()
         encoder.join()
@@ -232,31 +241,6 @@ class Recorder:
         self._undo.callback(self._command.discard)
         self._tgids = (self._command.pid,)
 
-    def _attach(self, links: Links, tgids: Iterable[int]) -> None:
-        """Link every module, with a filter for each of `tgids` that maps it unless the program filters."""
-        for module in self._plan.modules:
-            probes = [_probe(function) for function in module.functions]
-            if self._following.filter_in_program:
-                links.attach(module.attach_path, probes, None)
-                continue
-            for tgid in tgids:
-                if tgid in (module.pids or self._tgids):
-                    links.attach(module.attach_path, probes, tgid)
-
-    def _link_again(self, links: Links) -> None:
-        """Processes whose leader was replaced in an exec have lost their links."""
-        for tgid, when in self._programs.take_replaced_leaders():
-            if self._following.filter_in_program:
-                continue
-            # The old ones have no breakpoints in the new program, but would run at those of the new links.
-            links.detach(tgid)
-            self._attach(links, [tgid])
-            gap = (time.monotonic_ns() - when) / 1e6
-            self._notices.append(
-                f"process {tgid} executed a program from a thread that was not its first: "
-                f"{gap:.0f} ms of calls after that are missing"
-            )
-
     def _look_around(self) -> None:
         """Take in which processes and threads have come and gone."""
         for birth in self._programs.take_births():
@@ -272,7 +256,6 @@ class Recorder:
         drain: Drain,
         encoder: Encoder,
         writer: TraceWriter | NoFile,
-        links: Links,
     ) -> str:
         """Wait for a reason to stop; returns it, as the metadata names it."""
         begin = started["monotonic_ns"]
@@ -298,13 +281,26 @@ class Recorder:
                 return "max-size"
             if deadline is not None and time.monotonic_ns() >= deadline:
                 return "duration"
-            self._link_again(links)
+            try:
+                self._attaching.link_again()
+                self._exchange(begin)
+            except FuncsnoopError as error:
+                self._failure = error
+                return "error"
             if time.monotonic() >= census_due:
                 self._look_around()
                 census_due = time.monotonic() + _CENSUS_SECONDS
             self._show(
                 Progress((time.monotonic_ns() - begin) / 1e9, drain.taken, drain.lost, writer.bytes_written())
             )
+
+    def _exchange(self, begin: int) -> None:
+        living = [process["tgid"] for process in self._census.processes() if process["end_ns"] is None]
+        danger = self._attaching.danger(living)
+        if danger:
+            # Before an event can name them.
+            self._functions += function_table(added(self._plan))
+            self._attaching.exchange(danger, begin)
 
     def _interrupt(self, received: signals.Received) -> bool:
         """Whether this signal ends the recording now.
@@ -329,14 +325,14 @@ class Recorder:
         writer: TraceWriter | NoFile,
         ring_bytes: int,
     ) -> Result:
-        failure = encoder.error or drain.error
+        failure = self._failure or encoder.error or drain.error
         counts: Counts = {
             "produced": drain.produced,
             "recorded": writer.rows,
             "lost": {"buffer": drain.lost},
             "after_limit": encoder.after_limit,
         }
-        windows = drain.loss_windows()
+        windows = [*drain.loss_windows(), *self._attaching.windows]
         if failure is not None:
             reason = "error"
             add_unsaved(counts, windows, started["monotonic_ns"])
@@ -345,6 +341,7 @@ class Recorder:
             status = self._command.wait()
         metadata = build_metadata(
             plan=self._plan,
+            functions=self._functions,
             options=self._options,
             strategy=self._strategy,
             ring_bytes=ring_bytes,
@@ -384,8 +381,3 @@ class Recorder:
             if received and received.number != signal.SIGCHLD and self._interrupt(received):
                 return None
         return self._command.wait()
-
-
-def _probe(function: PlannedFunction) -> Probe:
-    leaves = tuple(Leave(site.offset, site.kind == "jump", site.condition) for site in function.exit_sites)
-    return Probe(function.site, function.cookie, function.exit == "return", leaves)

@@ -37,6 +37,7 @@ def test_other_records():
     text += assertions("snoop_counts", layout.COUNTS)
     text += assertions("snoop_loss", layout.LOSS)
     text += assertions("ended_thread", layout.ENDED_THREAD)
+    text += assertions("snoop_turn", layout.TURN)
     text += assertions("snoop_birth", layout.BIRTH)
     compile_program(text, Sizes(follow=True).flags()).cleanup()
 
