@@ -64,7 +64,7 @@ class Attaching:
 
     def danger(self, pids: Iterable[int]) -> str | None:
         """Why return probes may harm one of `pids` now; None where they do not, or there are none."""
-        return self._new_code and self._new_code.danger(pids)
+        return None if self._new_code is None else self._new_code.danger(pids)
 
     def exchange(self, danger: str, started_ns: int) -> None:
         """Take return probes out because of `danger`; `started_ns` is when the recording began."""
