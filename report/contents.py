@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ..analyze.flame import Tree
 from ..analyze.loglinear import bounds_of
 from ..analyze.loss import Loss
 from ..analyze.registers import are_pointers
+from ..analyze.slices import Slices
 from . import budget
 from .facts import facts, losses
-from .flame import Tree
 from .gather import BITS, NEEDS, gather
-from .span import Span
 
 if TYPE_CHECKING:
     from ..analyze.casts import Cast
@@ -48,8 +48,8 @@ def contents(
     start, end = threads["first_ns"].min(), threads["last_ns"].max()
     assert start is None or isinstance(start, int)
     assert end is None or isinstance(end, int)
-    heat_span = Span(start or 0, end or 0, HEAT_SLICES)
-    lane_span = Span(start or 0, end or 0, LANE_SLICES)
+    heat_span = Slices(start or 0, end or 0, HEAT_SLICES)
+    lane_span = Slices(start or 0, end or 0, LANE_SLICES)
     lanes = threads.head(LANES)
     gathered = gather(
         trace.call_batches(NEEDS, paired=paired),
@@ -225,7 +225,7 @@ def _arguments(values: pl.DataFrame, number: dict[int, int], place: dict[int, in
         ]
 
 
-def _threads(threads: pl.DataFrame, busy: list[list[int]], span: Span) -> list[dict[str, Any]]:
+def _threads(threads: pl.DataFrame, busy: list[list[int]], span: Slices) -> list[dict[str, Any]]:
     """The busiest threads; `lane` is the share of each slice that they were busy, per mille."""
     lengths = (span.edges[1:] - span.edges[:-1]).tolist()
     return [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..analyze.loss import Loss
+from ..analyze.slices import Slices
 from ..schemas import TraceMetadata
 from . import budget
-from .span import Span
 
 #: Stretches of loss that are marked, the latest of them.
 WINDOWS = 200
@@ -41,7 +41,7 @@ def _command(words: list[str]) -> str:
     return budget.cut(" ".join(words))
 
 
-def losses(loss: Loss, span: Span) -> dict[str, Any]:
+def losses(loss: Loss, span: Slices) -> dict[str, Any]:
     """What is missing from the recording and from the calls chosen; windows clipped to `span`, relative to
     its start.
     """

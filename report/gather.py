@@ -10,11 +10,11 @@ import polars as pl
 
 from ..analyze.arrays import Ints
 from ..analyze.counter import Counter
+from ..analyze.flame import Flame, Tree
 from ..analyze.loglinear import bucket_of
+from ..analyze.slices import Slices
 from . import budget
-from .flame import Flame, Tree
 from .lanes import Lanes
-from .span import Span
 
 #: The columns of calls that `gather` needs.
 NEEDS = (
@@ -43,9 +43,9 @@ def gather(
     batches: Iterable[pl.DataFrame],
     functions: int,
     mapped: Sequence[int],
-    heat_span: Span,
+    heat_span: Slices,
     threads: Sequence[tuple[int, int]],
-    lane_span: Span,
+    lane_span: Slices,
 ) -> Gathered:
     """Add up calls, which come in order of (tgid, pid, start).
 
@@ -63,11 +63,11 @@ def gather(
         histogram.add(function * _BUCKETS + bucket)
         drawn = np.isin(function, mapped)
         slices = heat_span.slice_of(complete["start"].to_numpy()[drawn])
-        heat.add((function[drawn] * heat_span.slices + slices) * _BUCKETS + bucket[drawn])
+        heat.add((function[drawn] * heat_span.count + slices) * _BUCKETS + bucket[drawn])
     return Gathered(
         flame.tree(budget.PLACES, LEAST_SHARE),
         _table(histogram, bucket=_BUCKETS),
-        _table(heat, slice=heat_span.slices, bucket=_BUCKETS),
+        _table(heat, slice=heat_span.count, bucket=_BUCKETS),
         lanes,
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ..analyze.arrays import Ints
-from .span import Span
+from ..analyze.slices import Slices
 
 
 class Lanes:
@@ -18,10 +18,10 @@ class Lanes:
     column for each slice of the span, ns.
     """
 
-    def __init__(self, threads: Sequence[tuple[int, int]], span: Span) -> None:
+    def __init__(self, threads: Sequence[tuple[int, int]], span: Slices) -> None:
         self._row = {_key(*thread): row for row, thread in enumerate(threads)}
         self._span = span
-        self.busy: Ints = np.zeros((len(threads), span.slices), np.int64)
+        self.busy: Ints = np.zeros((len(threads), span.count), np.int64)
         #: Until when the last thread that came by is known to have been busy.
         self._last: tuple[int, int] = (-1, 0)
 

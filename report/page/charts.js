@@ -1,29 +1,38 @@
 "use strict";
 /* Pictures of one function, as SVG of the width that there is. */
 
-/* How many calls took how long, on a logarithmic axis, with the percentiles marked. */
+/* How many calls took how long, on logarithmic axes, with the percentiles marked. */
 function histogram(fn, bounds, width) {
-  const height = 150, top = 30, bottom = 20, floor = height - bottom;
+  const height = 160, left = 46, top = 30, bottom = 20, floor = height - bottom;
   const buckets = fn.histogram.map(([bucket, calls]) => ({ low: bounds[bucket][0], high: bounds[bucket][1], calls }));
-  const scale = logScale(buckets[0].low, buckets[buckets.length - 1].high + 1, 6, width - 6);
+  const scale = logScale(buckets[0].low, buckets[buckets.length - 1].high + 1, left + 2, width - 6);
   const most = Math.max(...buckets.map(b => b.calls));
+  // Few are seen beside many.
+  const tallness = calls => (floor - top) * Math.log1p(calls) / Math.log1p(most);
   const bars = buckets.map(b => {
-    const x = scale.at(b.low), tall = Math.max(1.5, (floor - top) * b.calls / most);
+    const x = scale.at(b.low), tall = tallness(b.calls);
     return shape("rect", { x, y: floor - tall, width: Math.max(scale.at(b.high + 1) - x - 0.6, 0.8), height: tall },
       shape("title", {}, `${duration(b.low)} to ${duration(b.high)}: ${plural(b.calls, "call")}`));
+  });
+  const rows = [...Array(19).keys()].map(k => 10 ** k).filter(calls => calls <= most);
+  const every = Math.ceil(rows.length / 5);
+  const counts = rows.filter((_, i) => i % every === 0).flatMap(calls => {
+    const y = floor - tallness(calls);
+    return [shape("line", { x1: left, x2: width, y1: y, y2: y, class: "axis" }),
+      shape("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, calls < 1e6 ? count(calls) : calls.toExponential().replace("+", ""))];
   });
   const marks = [["p50", fn.p50_ns], ["p90", fn.p90_ns], ["p99", fn.p99_ns], ["max", fn.max_ns]];
   let free = -Infinity;
   const lines = marks.flatMap(([name, ns]) => {
-    const x = Math.min(Math.max(scale.at(ns), 6), width - 6), text = `${name} ${duration(ns)}`, wide = text.length * 6.9;
-    const from = Math.min(Math.max(x - wide / 2, 0), width - wide);
+    const x = Math.min(Math.max(scale.at(ns), left), width - 6), text = `${name} ${duration(ns)}`, wide = text.length * 6.9;
+    const from = Math.min(Math.max(x - wide / 2, left), width - wide);
     const line = shape("line", { x1: x, x2: x, y1: top - 8, y2: floor, class: name === "p50" ? "p50" : "p99", "stroke-dasharray": name === "p50" ? null : "3 3" });
     if (from < free) return [line];
     free = from + wide + 8;
     return [line, shape("text", { x: from, y: top - 13, class: name === "p50" ? "p50" : "p99" }, text)];
   });
-  return chart(width, height, `Latency of ${fn.name}`, shape("g", { class: "bars" }, ...bars), ...lines, ...logAxis(scale, floor, width),
-    shape("line", { x1: 0, x2: width, y1: floor, y2: floor, class: "axis" }));
+  return chart(width, height, `Latency of ${fn.name}`, ...counts, shape("g", { class: "bars" }, ...bars), ...lines, ...logAxis(scale, floor, width),
+    shape("line", { x1: left, x2: width, y1: floor, y2: floor, class: "axis" }));
 }
 
 /* When calls began, and how long they took: darker where there were more. */

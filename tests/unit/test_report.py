@@ -14,14 +14,14 @@ import polars as pl
 import pytest
 
 import funcsnoop
+from funcsnoop.analyze.flame import Flame
 from funcsnoop.analyze.loglinear import bounds_of
 from funcsnoop.analyze.pairing import pair
+from funcsnoop.analyze.slices import Slices
 from funcsnoop.report import budget
 from funcsnoop.report.contents import LANE_SLICES, STATISTICS, contents
-from funcsnoop.report.flame import Flame
 from funcsnoop.report.gather import BITS
 from funcsnoop.report.lanes import Lanes
-from funcsnoop.report.span import Span
 
 from ..conftest import Finished
 from .traces import Recording, function
@@ -187,10 +187,10 @@ def test_paths_that_are_too_many_go_while_they_come() -> None:
 
 
 def test_slices_of_a_span() -> None:
-    span = Span(100, 110, 3)
+    span = Slices(100, 110, 3)
     assert span.edges.tolist() == [100, 103, 106, 110]
     assert span.slice_of(np.array([99, 100, 102, 103, 109, 110, 999])).tolist() == [0, 0, 0, 1, 2, 2, 2]
-    assert Span(5, 5, 4).slice_of(np.array([5])).tolist() == [0]
+    assert Slices(5, 5, 4).slice_of(np.array([5])).tolist() == [0]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 100])
@@ -203,7 +203,7 @@ def test_lanes_count_nested_time_once(rows: int) -> None:
             "end": [35, 12, 34, None, 100, 7],
         }
     )
-    lanes = Lanes([(7, 7), (7, 8)], Span(0, 40, 4))
+    lanes = Lanes([(7, 7), (7, 8)], Slices(0, 40, 4))
     for part in calls.iter_slices(rows):
         lanes.add(part)
     assert lanes.busy.tolist() == [[5, 10, 10, 5], [10, 10, 10, 10]]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ..analyze.arrays import Flags, Ints
-from ..analyze.paths import Paths
+from .arrays import Flags, Ints
+from .paths import Paths
 
 #: While calls come by, so many paths are held, before the smallest half of them goes.
 HELD = 1 << 18
