@@ -30,7 +30,7 @@ check: .venv/.ready-test
 .venv/.ready-run: pyproject.toml scripts/setup $(wildcard analyze/walk/*.[ch])
 	scripts/setup run
 
-.venv/.ready-test: pyproject.toml scripts/setup $(wildcard analyze/walk/*.[ch]) | .venv/.ready-run
+.venv/.ready-test: pyproject.toml scripts/setup tests/interop/node/package-lock.json $(wildcard analyze/walk/*.[ch]) | .venv/.ready-run
 	scripts/setup test
 
 clean:

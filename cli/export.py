@@ -26,9 +26,9 @@ Examples:
 """
 
 #: Here, and not only in `analyze.export`, so that the help needs no other module.
-NAMES = ("speedscope", "folded")
+NAMES = ("perfetto", "chrome", "speedscope", "folded", "pprof")
 WEIGHTS = ("time", "calls")
-WEIGHTED = ("folded",)
+WEIGHTED = ("folded", "pprof")
 
 
 def export(
@@ -113,7 +113,8 @@ def export(
             )
     calls = f"funcsnoop: {source.found.total():,} calls"
     if target is not None:
-        calls += f" -> {printable(str(target))} ({show_bytes(target.stat().st_size)})"
+        size = show_bytes(target.stat().st_size)
+        calls += f" -> {printable(str(target))} ({size}), for {form.reader}"
     loss = source.loss.drawn if form.drawn else str(source.loss)
     for line in (calls, *(f"funcsnoop: notice: {note}" for note in source.notes), loss):
         sys.stderr.write(f"{line}\n")

@@ -5,7 +5,8 @@ what runs inside it, goes to another *lane* of the thread, so that within a lane
 duration is changed.
 
 A call one side of which is missing is drawn for as long as it is known to have run: from its first to its
-last event, or the last of a call inside it; if it was open when the recording ended, until then.
+last event, or the last of a call inside it; if it was open when the recording ended, until then. One that is
+known by its entry alone is drawn 1 ns wide: a reader would not find it inside its caller otherwise.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class _Lanes:
                 self._thread = (tgid, pid)
             for stack in stacks:
                 while stack and _over(stack[-1], depth, at):
-                    self._close(stack)
+                    self._close(stack, at)
             until = at if end is None else end
             stack = stacks[0]
             if len(stacks) > 1 or (stack and stack[-1][3] < until):
@@ -125,12 +126,15 @@ class _Lanes:
                 number += 1
         return rows
 
-    def _close(self, stack: list[_Running], *, thread_over: bool = False) -> None:
+    def _close(self, stack: list[_Running], at: int) -> None:
+        """End the innermost call of a lane; `at`: what comes next on the thread, `_NEVER` for nothing."""
         row, _, end, limit = stack.pop()
         if end is None:
             end = self._known[row]
-            if thread_over and self._open[row]:
+            if at == _NEVER and self._open[row]:
                 end = max(end, min(limit, self._ended))
+            elif end == self._begin[row]:
+                end = max(end, min(end + 1, limit, at))
         self._end[row] = end
         if stack:
             around = stack[-1][0]
@@ -153,7 +157,7 @@ class _Lanes:
     def _leave_thread(self) -> None:
         for stack in self._stacks:
             while stack:
-                self._close(stack, thread_over=True)
+                self._close(stack, _NEVER)
         del self._stacks[1:]
 
 

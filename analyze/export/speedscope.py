@@ -14,6 +14,7 @@ import polars as pl
 from ...schemas import TraceMetadata
 from ..arrays import Ints
 from . import naming, spans
+from .json_list import JsonList
 from .source import Source
 
 _SCHEMA: Final = "https://www.speedscope.app/file-format-schema.json"
@@ -111,10 +112,11 @@ class _Profiles:
         assert self._thread is not None
         row, tgid, pid = self._thread
         process = None if row is None else self._metadata["processes"][row]
-        name = f"{naming.process_name(process)} {tgid}".strip()
-        thread = self._names.get((tgid, pid), "")
-        if thread or pid != tgid:
-            name = f"{name}, {thread or 'thread'} {pid}"
+        program = naming.process_name(process)
+        name = f"{program} {tgid}".strip()
+        thread = self._names.get((tgid, pid), "thread")
+        if pid != tgid or not program.startswith(thread):
+            name = f"{name}, {thread} {pid}"
         name = naming.lane_name(name, number) + (f" – {self._loss}" if self._loss else "")
         head: dict[str, Any] = {"type": "evented", "name": name, "unit": "nanoseconds"}
         self._out.write(json.dumps(head)[:-1].encode() + b',"events":[')
@@ -124,7 +126,7 @@ class _Lane:
     """The events of a profile: opened and closed frames, in order."""
 
     def __init__(self, file: IO[bytes], at: int) -> None:
-        self._file = file
+        self._file, self._events = file, JsonList(file)
         self.first = self.last = at
         self.count = 0
 
@@ -134,8 +136,7 @@ class _Lane:
             frame="frame",
             at=pl.col("at") - began,
         )
-        lines = events.write_ndjson().encode()
-        self._file.write((b",\n" if self.count else b"\n") + lines[:-1].replace(b"\n", b",\n"))
+        self._events.add(events.write_ndjson())
         self.count += len(events)
         self.last = events["at"][-1]
 

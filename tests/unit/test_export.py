@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +23,8 @@ from .test_analyze_command import FUNCSNOOP
 from .traces import Recording, function
 
 Run = Callable[..., Any]
+ROOT = Path(__file__).parents[2]
+CONSOLE = re.findall(r"^```console\n\$ (.*?)^```$", (ROOT / "docs/export.md").read_text(), re.M | re.S)
 RUST = "<[u8; 32] as core::fmt::Debug>::fmt"
 EVIL = 'evil";\x1b[31m\n</script>\\ \u202e'
 
@@ -134,6 +140,24 @@ def test_a_device_is_written_to_and_stays(run: Run, trace: Path, tmp_path: Path)
     assert pipe.is_fifo()
 
 
+@pytest.mark.parametrize("block", CONSOLE, ids=range(len(CONSOLE)))
+def test_the_page_shows_what_comes_out(tmp_path: Path, block: str) -> None:
+    command, _, output = block.partition("\n")
+    shutil.copy(ROOT / "examples/data/sqlite_small.parquet", tmp_path)
+    path = f"{FUNCSNOOP.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        f"({command}) 2>&1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path},
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == output
+
+
 def folded(run: Run, trace: Path, *options: str) -> dict[str, int]:
     done = run("export", trace, "--to", "folded", "-o", "-", *options)
     assert done.status == 0, done.stderr
@@ -214,9 +238,9 @@ def test_speedscope(run: Run, tmp_path: Path) -> None:
         "demo 9, worker-9 9",
     ]
     assert shown["demo 7, worker-7 7"][:3] == ["Om1000", "Op2000", "Cp2500"]
-    assert shown["demo 7, worker-7 7"][-2:] == ["Om11000", "Cm11000"]  # it may have ended unseen
+    assert shown["demo 7, worker-7 7"][-2:] == ["Om11000", "Cm11001"]  # it may have ended unseen
     assert shown["demo 7, worker-8 8"] == (
-        ["Op3000", "Oe3100", "Ce3100", "Cp3100", "Op5000", "Cp5100", "Om6000", "Cm6200"]
+        ["Op3000", "Oe3100", "Ce3101", "Cp3101", "Op5000", "Cp5100", "Om6000", "Cm6200"]
     )
     assert shown["demo 7, worker-8 8 (stack 2)"] == ["Op6100", "Cp6300"]
     assert shown["demo 9, worker-9 9"] == ["Om4000", "Cm4000", "Op4001", "Cp4002"]
@@ -228,9 +252,6 @@ def test_speedscope(run: Run, tmp_path: Path) -> None:
 
 
 def test_progress_on_a_terminal_only(trace: Path, tmp_path: Path) -> None:
-    import pty
-    import subprocess
-
     leader, follower = pty.openpty()
     arguments = [FUNCSNOOP, "export", trace, "--to", "folded", "-o", tmp_path / "out"]
     done = subprocess.run(arguments, stderr=follower, timeout=60, env=os.environ | {"TERM": "xterm"})

@@ -114,4 +114,4 @@ def test_calls_that_are_not_kept_still_end_others() -> None:
     recording = Recording().entry("f", 10, 900).entry("g", 20, 800).entry("f", 30, 900)
     recording.entry("g", 40, 800).entry("h", 50, 700).exit("h", 60, 700).exit("g", 70, 800).exit("f", 80, 900)
     steps = drawn(recording, kept=pl.col("call_id").is_in([1, 4]))
-    assert steps == [(7, 0, 1, 20), (7, 0, ~1, 20), (7, 0, 4, 50), (7, 0, ~4, 60)]
+    assert steps == [(7, 0, 1, 20), (7, 0, ~1, 21), (7, 0, 4, 50), (7, 0, ~4, 60)]
