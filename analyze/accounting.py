@@ -23,6 +23,7 @@ def account(found: dict[str, Any], row_groups: pq.FileMetaData, commits: list[Co
     """
     counts, windows, notices = found["counts"], found["loss_windows"], []
     lost = counts["lost"]
+    counted = sum(lost.values())
     rows = row_groups.num_rows
     last = max(i for i, commit in enumerate(commits) if commit.intact)
     committed = counts["recorded"] + sum(commit.rows for commit in commits[last + 1 :])
@@ -37,9 +38,9 @@ def account(found: dict[str, Any], row_groups: pq.FileMetaData, commits: list[Co
         windows.append(_everywhere(0, damaged))
     if found["end_reason"] == RECORDING:
         placed = sum(window["events"] for window in found["loss_windows"]) - damaged
-        if lost["buffer"] > placed:
-            windows.append(_everywhere(0, lost["buffer"] - placed))
-        unsaved = max(0, counts["produced"] - committed - lost["buffer"] - counts["after_limit"])
+        if counted > placed:
+            windows.append(_everywhere(0, counted - placed))
+        unsaved = max(0, counts["produced"] - committed - counted - counts["after_limit"])
         lost["unsaved"] = unsaved
         windows.append(_everywhere(_start_of_last(row_groups), unsaved))
         more = f"; at least {unsaved:,} of them" if unsaved else ""

@@ -28,6 +28,13 @@ SOURCE = Path(__file__).with_name("func_snoop.bpf.c")
 SHIM = Path(__file__).with_name("shim")
 _INCLUDE = re.compile(r'^#include "(.+)"\n', re.MULTILINE)
 
+#: The programs that see processes and threads, and the tracepoint of each.
+TASK_PROGRAMS = {
+    "thread_end": "sched_process_exit",
+    "task_exec": "sched_process_exec",
+    "task_start": "task_newtask",
+}
+
 LOSS_RING_BYTES = 256 * 1024
 
 
@@ -75,6 +82,13 @@ class EventCounts(NamedTuple):
     lost: int
     unplaced: int  # of those lost, the ones that no loss record tells of
     unfollowed: int  # forked processes that there was no room to follow
+
+
+class Missed(NamedTuple):
+    """How often the kernel did not run a program that was to run, as it was running on that CPU already."""
+
+    events: int  # a program that sends an event
+    tasks: int  # one that sees processes and threads begin and end
 
 
 class Birth(NamedTuple):
@@ -172,6 +186,13 @@ class Programs:
         table = np.frombuffer(raw, COUNTS)
         return EventCounts(*(int(table[name].sum()) for name in EventCounts._fields))
 
+    def missed(self) -> Missed:
+        """How often programs were not run so far."""
+        missed = {True: 0, False: 0}
+        for (name, _), program in list(self._loaded.items()):
+            missed[name in TASK_PROGRAMS] += syscall.recursion_misses(program)
+        return Missed(events=missed[False], tasks=missed[True])
+
     def pending_losses(self) -> NDArray[Any]:
         """Losses of threads that have sent no event since, as records of type `LOSS`; they are taken out."""
         taken = syscall.take_all(self._map("losing"), 4, LOSS.itemsize)
@@ -190,13 +211,11 @@ class Programs:
     def watch_tasks(self) -> list[int]:
         """Note from now on which threads of followed processes end, and follow whom they fork if that was
         asked for; the links' file descriptors."""
-        programs = {"thread_end": "sched_process_exit", "task_exec": "sched_process_exec"}
-        if self.sizes.follow:
-            programs["task_start"] = "task_newtask"
         kind = syscall.PROG_TYPE_RAW_TRACEPOINT
         return [
             syscall.open_raw_tracepoint(self.load(name, program_type=kind), tracepoint)
-            for name, tracepoint in programs.items()
+            for name, tracepoint in TASK_PROGRAMS.items()
+            if name != "task_start" or self.sizes.follow
         ]
 
     def take_replaced_leaders(self) -> list[tuple[int, int]]:

@@ -19,6 +19,7 @@ MAP_UPDATE_ELEM = 2
 MAP_DELETE_ELEM = 3
 MAP_GET_NEXT_KEY = 4
 PROG_LOAD = 5
+OBJ_GET_INFO_BY_FD = 15
 RAW_TRACEPOINT_OPEN = 17
 LINK_CREATE = 28
 
@@ -95,6 +96,16 @@ class _LinkCreate(ctypes.Structure):
 
 class _RawTracepoint(ctypes.Structure):
     _fields_ = (("name", ctypes.c_uint64), ("prog_fd", ctypes.c_uint32), ("_padding", ctypes.c_uint32))
+
+
+class _ProgInfo(ctypes.Structure):
+    """The start of `struct bpf_prog_info`."""
+
+    _fields_ = (("_before", ctypes.c_uint8 * 208), ("recursion_misses", ctypes.c_uint64))
+
+
+class _ObjInfo(ctypes.Structure):
+    _fields_ = (("bpf_fd", ctypes.c_uint32), ("info_len", ctypes.c_uint32), ("info", ctypes.c_uint64))
 
 
 class _MapElem(ctypes.Structure):
@@ -181,6 +192,16 @@ def load_program(
             return _bpf(PROG_LOAD, attributes)
         except OSError as error:
             raise VerifierError(error.errno or 0, log.value.decode(errors="replace")) from None
+
+
+def recursion_misses(program: int) -> int:
+    """How often the kernel did not run a program, as it was running on that CPU already. Raises `OSError`."""
+    info = _ProgInfo()
+    _bpf(
+        OBJ_GET_INFO_BY_FD,
+        _ObjInfo(bpf_fd=program, info_len=ctypes.sizeof(info), info=ctypes.addressof(info)),
+    )
+    return int(info.recursion_misses)
 
 
 def link_uprobe_multi(

@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..bpf.program import Programs
+from ..bpf.program import Missed, Programs
 from ..bpf.ring import Ring
 from ..schemas.metadata import LossWindow
 from .losses import loss_windows
@@ -23,6 +23,7 @@ from .privileges import Capability, renounce
 #: Two busy threads fill a ring at some 200 MB/s; look before a fifth of it can be full.
 _FILL_BYTES_PER_SECOND = 1_000_000_000
 _LONGEST_SLEEP = 0.01
+_MISSED_SECONDS = 1.0
 
 
 class Drain(threading.Thread):
@@ -56,6 +57,9 @@ class Drain(threading.Thread):
         self._losses: list[NDArray[Any]] = []
         self._unplaced = 0
         self.unfollowed = 0
+        #: How often the kernel did not run a program, as of the last second and of the end.
+        self.missed = Missed(0, 0)
+        self._missed_due = 0.0
         self._probes_out = threading.Event()
         self._waiting_bytes = 0
         self._waiting_lock = threading.Lock()
@@ -84,7 +88,7 @@ class Drain(threading.Thread):
             while True:
                 stopping = self._probes_out.is_set()
                 taken = self._take()
-                self._count_losses()
+                self._count_losses(at_once=stopping)
                 # After the probes are out nothing is added, so that an empty ring stays empty.
                 if stopping and not self._ring.waiting():
                     return
@@ -109,8 +113,11 @@ class Drain(threading.Thread):
             self.batches.put(batch)
         return len(batch) * self._ring.stride
 
-    def _count_losses(self) -> None:
+    def _count_losses(self, *, at_once: bool) -> None:
         records = self._loss_ring.take()
         if len(records):
             self._losses.append(records)
         self.produced, self.lost, self._unplaced, self.unfollowed = self._programs.counts()
+        if at_once or time.monotonic() >= self._missed_due:
+            self.missed = self._programs.missed()
+            self._missed_due = time.monotonic() + _MISSED_SECONDS

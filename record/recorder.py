@@ -35,7 +35,7 @@ from .no_file import NoFile
 from .plan import Plan
 from .privileges import Identity, renounce, still_needed
 from .replan import added
-from .so_far import SoFar, add_unsaved
+from .so_far import SoFar, add_missed, add_unsaved, unplaced_loss
 from .writer import TraceWriter
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -192,7 +192,8 @@ class Recorder:
             notices=self._notices,
         )
         # What is long in the metadata is written before there is a probe that could fire meanwhile.
-        writer.begin(SoFar(at_start, self._census, drain, encoder))
+        self._so_far = SoFar(at_start, self._census, drain, encoder)
+        writer.begin(self._so_far)
         drain.start()
         encoder.start()
         # From here on the threads own the ring and the file, and must end before these are closed.
@@ -217,6 +218,11 @@ class Recorder:
         self._look_around()
         if drain.unfollowed:
             self._notices.append(f"{drain.unfollowed:,} child processes are missing: too many at once")
+        if drain.missed.tasks:
+            self._notices.append(
+                f"{drain.missed.tasks:,} starts or ends of processes and threads were not seen: "
+                "the kernel did not run the program for them"
+            )
         undo_file.pop_all()
         return self._finish(reason, started, ended, drain, encoder, writer, ring_bytes)
 
@@ -291,7 +297,12 @@ class Recorder:
                 self._look_around()
                 census_due = time.monotonic() + _CENSUS_SECONDS
             self._show(
-                Progress((time.monotonic_ns() - begin) / 1e9, drain.taken, drain.lost, writer.bytes_written())
+                Progress(
+                    (time.monotonic_ns() - begin) / 1e9,
+                    drain.taken,
+                    drain.lost + drain.missed.events,
+                    writer.bytes_written(),
+                )
             )
 
     def _exchange(self, begin: int) -> None:
@@ -301,6 +312,7 @@ class Recorder:
             # Before an event can name them.
             self._functions += function_table(added(self._plan))
             self._attaching.exchange(danger, begin)
+            self._so_far.windows += self._attaching.windows
 
     def _interrupt(self, received: signals.Received) -> bool:
         """Whether this signal ends the recording now.
@@ -333,6 +345,9 @@ class Recorder:
             "after_limit": encoder.after_limit,
         }
         windows = [*drain.loss_windows(), *self._attaching.windows]
+        if drain.missed.events:
+            add_missed(counts, drain.missed.events)
+            windows.append(unplaced_loss(started["monotonic_ns"], drain.missed.events))
         if failure is not None:
             reason = "error"
             add_unsaved(counts, windows, started["monotonic_ns"])

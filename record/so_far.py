@@ -19,7 +19,8 @@ _MOST_WINDOWS: Final = 1000
 class SoFar:
     """Called with the rows in the file, on the thread that writes; `start` is what will not change.
 
-    Loss windows are those that the kernel has told of; `recover` covers the others by one for all threads.
+    `windows` are those that the kernel has told of, and what else is added to them; `recover` covers the
+    others by one for all threads.
     """
 
     def __init__(self, start: TraceMetadata, census: Census, drain: Drain, encoder: Encoder) -> None:
@@ -27,7 +28,7 @@ class SoFar:
         self._census = census
         self._drain = drain
         self._encoder = encoder
-        self._windows: list[LossWindow] = []
+        self.windows: list[LossWindow] = []
         self._records_seen = 0
 
     def __call__(self, rows: int) -> TraceMetadata:
@@ -41,6 +42,7 @@ class SoFar:
             "lost": {"buffer": lost},
             "after_limit": after_limit,
         }
+        add_missed(counts, self._drain.missed.events)
         return {
             **self._start,
             "ended": clock_snapshot(),
@@ -48,14 +50,33 @@ class SoFar:
             "processes": self._census.processes(),
             "threads": self._census.threads(),
             "counts": counts,
-            "loss_windows": self._windows,
+            "loss_windows": self.windows,
         }
 
     def _take_losses(self) -> None:
         records = self._drain.loss_records(self._records_seen)
         self._records_seen += len(records)
         if records:
-            self._windows += loss_windows(records, 0, _MOST_WINDOWS)
+            self.windows += loss_windows(records, 0, _MOST_WINDOWS)
+
+
+def add_missed(counts: Counts, events: int) -> None:
+    """Account for events that the kernel ran no program for, in place."""
+    if events:
+        counts["lost"]["missed"] = events
+        counts["produced"] += events
+
+
+def unplaced_loss(start_ns: int, events: int) -> LossWindow:
+    """That they were lost since then, nobody knows when and where."""
+    return {
+        "pid": None,
+        "tgid": None,
+        "start_ns": start_ns,
+        "end_ns": NO_END,
+        "frame": ANY_FRAME,
+        "events": events,
+    }
 
 
 def add_unsaved(counts: Counts, windows: list[LossWindow], start_ns: int) -> None:
@@ -63,13 +84,4 @@ def add_unsaved(counts: Counts, windows: list[LossWindow], start_ns: int) -> Non
     accounted = counts["recorded"] + sum(counts["lost"].values()) + counts["after_limit"]
     unsaved = max(0, counts["produced"] - accounted)
     counts["lost"]["unsaved"] = unsaved
-    windows.append(
-        {
-            "pid": None,
-            "tgid": None,
-            "start_ns": start_ns,
-            "end_ns": NO_END,
-            "frame": ANY_FRAME,
-            "events": unsaved,
-        }
-    )
+    windows.append(unplaced_loss(start_ns, unsaved))

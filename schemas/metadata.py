@@ -87,8 +87,8 @@ class Counts(TypedDict):
 
     produced: int  # times a probe fired in a traced process
     recorded: int  # rows in the file
-    # By cause. buffer: the ring was full. unsaved: not written, as the disk was full or the recorder was
-    # killed. damaged: was in a `.partial` file, in a part that is damaged.
+    # By cause. buffer: the ring was full. missed: the kernel did not run the program. unsaved: not written,
+    # as the disk was full or the recorder was killed. damaged: was in a part of a `.partial` file that is.
     lost: dict[str, int]
     after_limit: int  # cut off by --max-events
 

@@ -4,7 +4,6 @@ import os
 import pty
 import select
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -201,13 +200,17 @@ def test_interrupt_at_any_stage_leaves_a_whole_file_or_none(ticks, start, wait_f
 
 
 def test_target_that_ends(ticks, start, tmp_path):
-    target = start([ticks, "2000", "1000", "0"])
+    target = start([ticks, "100000", "1000", "0"])
     output = tmp_path / "t.parquet"
-    done = subprocess.run(
-        [FUNCSNOOP, "record", "-o", output, "-f", "tick", "-p", str(target.pid)], timeout=60
-    )
-    assert done.returncode == 0
-    assert events_of(output)[0] == "target-exit"
+    process = start([FUNCSNOOP, "record", "-o", output, "-f", "tick", "-p", str(target.pid)])
+    assert any("Ctrl-C" in line for line in process.stderr)
+    time.sleep(0.3)
+    target.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    reason, events = events_of(output)
+    assert reason == "target-exit"
+    assert events > 0
 
 
 class Staying:

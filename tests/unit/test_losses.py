@@ -4,6 +4,7 @@ import numpy as np
 
 from funcsnoop.bpf.layout import LOSS
 from funcsnoop.record.losses import loss_windows
+from funcsnoop.record.so_far import add_missed, add_unsaved, unplaced_loss
 
 
 def losses(*rows):
@@ -40,3 +41,19 @@ def test_too_many_are_merged_within_their_thread():
 def test_never_fewer_than_one_for_each_thread():
     rows = [(pid, 1, 2, 3, 1) for pid in range(10)]
     assert len(loss_windows([losses(*rows)], 0, most=4)) == 10
+
+
+def test_what_was_not_run_is_lost_and_what_was_not_written_is_told_apart():
+    counts = {"produced": 40, "recorded": 29, "lost": {"buffer": 3}, "after_limit": 1}
+    add_missed(counts, 0)
+    assert counts["lost"] == {"buffer": 3}
+    add_missed(counts, 5)
+    windows = [unplaced_loss(17, 5)]
+    add_unsaved(counts, windows, 17)
+    assert counts == {
+        "produced": 45,
+        "recorded": 29,
+        "lost": {"buffer": 3, "missed": 5, "unsaved": 7},
+        "after_limit": 1,
+    }
+    assert [(w["start_ns"], w["events"]) for w in windows] == [(17, 5), (17, 7)]
