@@ -26,6 +26,7 @@ from . import (
     walking,
 )
 from .casts import Cast, parse_all
+from .diff import Side, diff, durations_of
 from .loss import Loss
 from .memory import check_fits
 from .pairing import EVENT_BYTES, NEEDS, pair
@@ -130,8 +131,8 @@ class Trace:
     ) -> Iterator[pl.DataFrame]:
         """Every call in frames of at most `rows` rows, in order of (tgid, pid, start), thread by thread.
 
-        `columns` are names of `schemas.CALLS`, and `function`, uint32, the row in `functions`; by default
-        all of them, `function` last.
+        `columns` are names of `schemas.CALLS`, and `function` and `caller` (null at a root), uint32, rows in
+        `functions`; by default those of `CALLS`, and `function`.
         """
         wanted = [*CALLS.names, "function"] if columns is None else list(columns)
         values = [name for name in wanted if name in VALUES]
@@ -234,6 +235,26 @@ class Trace:
         """The same in frames of bounded size; `columns` as of `call_batches`, with `call_id` and `depth`."""
         paired = slowest.threads_of(self.paired, [call_id]).filter(pl.col("call_id") >= call_id)
         return slowest.subtree(self.call_batches(columns, paired=paired), call_id)
+
+    def diff(
+        self,
+        other: Trace,
+        *,
+        edges: bool = False,
+        paired: pl.LazyFrame | None = None,
+        other_paired: pl.LazyFrame | None = None,
+    ) -> pl.LazyFrame:
+        """What changed from this trace to `other`, by function, `schemas.DIFF`; or by caller and function,
+        `schemas.DIFF_EDGES`.
+        """
+        sides = self._side(self._or_all(paired), edges), other._side(other._or_all(other_paired), edges)
+        return diff(*sides, edges=edges)
+
+    def _side(self, paired: pl.LazyFrame, edges: bool) -> Side:
+        columns = ["function", "duration_ns", *(["caller"] if edges else [])]
+        durations = durations_of(self.call_batches(columns, paired=paired), edges=edges)
+        figures = self.callgraph(paired, marked=True) if edges else self.latency(paired, marked=True)
+        return Side(self.functions, figures, durations)
 
     def of(self, focus: str | Sequence[str] | None, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
         """The calls, as `paired` has them, of the functions `focus`: names, or globs; None for all.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ Examples:
   funcsnoop analyze callgraph --function main        what main called
   funcsnoop analyze hist --focus sqlite3_step        how its durations are distributed
   funcsnoop analyze slowest --focus sqlite3_step     which calls were slow, and where their time went
+  funcsnoop analyze diff before.parquet after.parquet
   funcsnoop analyze args --as 'read:ret_val=i64'     return values as signed numbers
   funcsnoop analyze calls --format parquet -o calls.parquet
 """
@@ -68,6 +71,7 @@ def analyze(
     call_id: int | None = typer.Option(
         None, "--id", metavar="ID", min=0, help="path: the call, as slowest and calls number it."
     ),
+    edges: bool = typer.Option(False, "--callgraph", help="diff: by caller and function."),
     min_percent: float | None = typer.Option(
         None,
         "--min-percent",
@@ -104,12 +108,18 @@ def analyze(
         "--depth": depth is not None,
         "--arg": bool(arg),
         "--id": call_id is not None,
+        "--callgraph": edges,
         "--ret": ret,
         "--as": bool(cast),
         "--sort": sort is not None,
         "--top": top is not None,
     }
     check_usage(report, form, given)
+    if report == "diff" and len(paths) != 2:
+        raise UsageError(
+            f"the report diff compares two traces, and not {len(paths)}",
+            "`funcsnoop analyze diff BEFORE.parquet AFTER.parquet`",
+        )
     if report == "hist" and len(arg or []) + ret > 1:
         raise UsageError("--arg and --ret are pictures of their own", "give one of them")
     if form == "parquet" and output is None and sys.stdout.isatty():
@@ -133,9 +143,10 @@ def analyze(
         depth,
         registers=[*(f"arg{n}" for n in dict.fromkeys(arg or [])), *(["ret_val"] if ret else [])],
         call_id=call_id,
+        edges=edges,
     )
     if report != "summary":
-        present.check_sort(sort, REPORTS[report])
+        present.check_sort(REPORTS[report], wanted)
 
     def choose(path: str) -> Choice:
         trace = Trace(path)
@@ -155,7 +166,10 @@ def analyze(
         paired = chosen(trace, paired, function, process, thread, since, until, beneath=beneath)
         return Choice(trace, paired, wanted)
 
-    choices = (choose(path) for path in paths)
+    choices: Iterator[Choice] = (choose(path) for path in paths)
+    if report == "diff":
+        first, second = choices
+        choices, paths = iter([replace(first, other=second)]), paths[:1]
     with sink(output) as out:
         present.present(report, choices, len(paths), form, wanted, out, output)
 

@@ -29,6 +29,8 @@ class Wanted:
     #: Registers to look at, `arg0` … `ret_val`; none for what the report looks at by itself.
     registers: Sequence[str] = ()
     call_id: int | None = None
+    #: Of a diff: by caller and function, and not by function.
+    edges: bool = False
 
     @property
     def value(self) -> str:
@@ -77,6 +79,8 @@ class Choice:
     trace: Trace
     paired: pl.LazyFrame
     wanted: Wanted
+    #: What a diff compares this with.
+    other: Choice | None = None
 
     @cached_property
     def loss(self) -> Loss:
@@ -84,6 +88,12 @@ class Choice:
         from ..analyze.loss import Loss
 
         return Loss.of(self.trace.metadata, self.paired)
+
+    def left_out(self) -> str:
+        """The line that ends a report, or the lines of both traces."""
+        if self.other is None:
+            return f"{self.loss}\n"
+        return f"A {self.loss}\nB {self.other.loss}\n"
 
     def losses(self, tgid: int | None = None, pid: int | None = None) -> list[LossWindow]:
         """When events were lost, of a thread or that may be its, in order; of all threads without one."""

@@ -14,7 +14,8 @@ from ..printable import printable
 from .canvas import Canvas, canvas_for
 from .choice import Choice, Wanted
 from .exports import FORMATS, to_json
-from .reports import ASCENDING, REPORTS, Report
+from .ordering import ordered
+from .reports import REPORTS, Report
 from .summary_text import write_summary
 from .table import write_table
 
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def check_sort(column: str | None, report: Report) -> None:
+def check_sort(report: Report, wanted: Wanted) -> None:
     """Raises UsageError where a report has no such column, or no order for it."""
     import pyarrow as pa
 
-    sortable = report.orders or [f.name for f in report.schema() if not pa.types.is_list(f.type)]
-    if column is not None and column not in sortable:
-        raise UsageError(f"there is no column {column!r} to sort by", f"columns are {', '.join(sortable)}")
+    sortable = report.orders or [f.name for f in report.schema(wanted) if not pa.types.is_list(f.type)]
+    if wanted.sort is not None and wanted.sort not in sortable:
+        raise UsageError(
+            f"there is no column {wanted.sort!r} to sort by", f"columns are {', '.join(sortable)}"
+        )
 
 
 def present(
@@ -57,7 +60,7 @@ def present(
                     text.write(("\n" if number else "") + f"==> {printable(str(choice.trace.path))} <==\n")
                 _table(report, choice, canvas)
         else:
-            _export(report, choices, traces, form, out)
+            _export(report, choices, traces, form, wanted, out)
         text.flush()
     finally:
         text.detach()
@@ -115,7 +118,7 @@ def _table(report: str, choice: Choice, canvas: Canvas) -> None:
             cut = cut if choice.wanted.top else cut[:-1] + " (--top N shows more, --format csv all)\n"
         began = choice.trace.metadata["started"]["monotonic_ns"]
         write_table(kind.columns(frame, began), canvas.out, canvas.width, colour=canvas.colour)
-    canvas.out.write(f"{cut}{choice.loss}\n")
+    canvas.out.write(cut + choice.left_out())
 
 
 def _first(kind: Report, choice: Choice, most: int | None) -> tuple[pl.DataFrame, int]:
@@ -123,7 +126,7 @@ def _first(kind: Report, choice: Choice, most: int | None) -> tuple[pl.DataFrame
     import polars as pl
 
     if kind.frames is None or choice.wanted.sort is not None or most is None:
-        whole = _ordered(kind.rows(choice), choice.wanted.sort).collect()
+        whole = ordered(kind.rows(choice), choice.wanted.sort).collect()
         return (whole if most is None else whole.head(most)), len(whole)
     parts, left = [], most
     for frame in kind.frames(choice):
@@ -140,13 +143,14 @@ def _export(
     choices: Iterable[Choice],
     traces: int,
     form: str,
+    wanted: Wanted,
     out: BinaryIO,
 ) -> None:
     import polars as pl
     import pyarrow as pa
 
     kind = REPORTS[report]
-    schema = kind.schema()
+    schema = kind.schema(wanted)
     names = schema.names
     if traces > 1:
         schema = pa.schema([pa.field("trace", pa.string(), False), *schema])
@@ -167,7 +171,7 @@ def _frames(kind: Report, choice: Choice) -> Iterator[pl.DataFrame]:
     """The rows of a report, in frames where it has such and they need not be sorted."""
     left = choice.wanted.top
     if kind.frames is None or choice.wanted.sort is not None:
-        whole = _ordered(kind.rows(choice), choice.wanted.sort).collect()
+        whole = ordered(kind.rows(choice), choice.wanted.sort).collect()
         yield whole if left is None else whole.head(left)
         return
     for frame in kind.frames(choice):
@@ -178,18 +182,6 @@ def _frames(kind: Report, choice: Choice) -> Iterator[pl.DataFrame]:
                 return
 
 
-def _ordered(rows: pl.LazyFrame, sort: str | None) -> pl.LazyFrame:
-    import polars as pl
-
-    if sort is None:
-        return rows
-    kind = rows.collect_schema()[sort]
-    # Categories sort by their number otherwise.
-    key = pl.col(sort).cast(pl.String) if isinstance(kind, pl.Categorical) else pl.col(sort)
-    descending = kind.is_numeric() and sort not in ASCENDING
-    return rows.sort(key, descending=descending, nulls_last=True, maintain_order=True)
-
-
 def _note(choice: Choice, traces: int) -> None:
     name = f"{printable(str(choice.trace.path))}: " if traces > 1 else ""
-    sys.stderr.write(f"{name}{choice.loss}\n")
+    sys.stderr.write(name + choice.left_out())

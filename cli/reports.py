@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .callgraph_view import draw_callgraph, edges
 from .cells import counts, moments, span_text, texts, times, value_text
+from .diff_view import draw_diff, rows_of_diff
 from .heatmap_view import draw_heatmap, rows_of_heatmap
 from .hist_view import draw_hist, rows_of_hist
 from .replay_view import draw_path, draw_replay, path_frames, rows_of_path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .canvas import Canvas
-    from .choice import Choice
+    from .choice import Choice, Wanted
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Report:
     """
 
     help: str
-    schema: Callable[[], pa.Schema]
+    schema: Callable[[Wanted], pa.Schema]
     rows: Callable[[Choice], pl.LazyFrame]
     #: The same rows in frames of bounded size, where they can be many.
     frames: Callable[[Choice], Iterator[pl.DataFrame]] | None = None
@@ -46,27 +47,13 @@ class Report:
 #: With more groups than this, a table shows only the two that differ most.
 MANY_GROUPS = 3
 
-#: Numbers sort from the greatest down, but for these, which number or date things.
-ASCENDING = {
-    "call_id",
-    "parent_id",
-    "process",
-    "tgid",
-    "pid",
-    "depth",
-    "cookie",
-    "start",
-    "end",
-    "first_ns",
-    "last_ns",
-}
 
-
-def _schema(name: str) -> Callable[[], pa.Schema]:
-    def load() -> pa.Schema:
+def _schema(name: str) -> Callable[[Wanted], pa.Schema]:
+    def load(wanted: Wanted) -> pa.Schema:
         from .. import schemas
 
-        found: pa.Schema = getattr(schemas, name)
+        # By caller and function a row has more columns.
+        found: pa.Schema = getattr(schemas, f"{name}_EDGES" if wanted.edges else name)
         return found
 
     return load
@@ -240,6 +227,12 @@ REPORTS = {
         lambda choice: choice.trace.calls(choice.paired),
         frames=_call_frames,
         draw=draw_replay,
+    ),
+    "diff": Report(
+        "what changed between two traces",
+        _schema("DIFF"),
+        rows_of_diff,
+        draw=draw_diff,
     ),
     "args": Report(
         "arguments and return values, and how latency goes with them",

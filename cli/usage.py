@@ -15,6 +15,7 @@ NAMES = (
     "slowest",
     "path",
     "replay",
+    "diff",
     "args",
     "calls",
     "threads",
@@ -29,6 +30,7 @@ ONLY_FOR = {
     "--arg": ("hist", "slowest", "path", "replay"),
     "--ret": ("hist", "slowest", "path", "replay"),
     "--id": ("path",),
+    "--callgraph": ("diff",),
     "--as": ("args", "hist", "slowest", "path", "replay"),
 }
 #: What a picture needs.

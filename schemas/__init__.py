@@ -3,12 +3,14 @@
 from .calls import CALLS, STATUS
 from .events import EVENTS, MAX_ARGS
 from .metadata import FORMAT_VERSION, METADATA_KEY, TraceMetadata
-from .reports import ARGS, CALLGRAPH, HEATMAP, HIST, LATENCY, SLOWEST, THREADS
+from .reports import ARGS, CALLGRAPH, DIFF, DIFF_EDGES, HEATMAP, HIST, LATENCY, SLOWEST, THREADS
 
 __all__ = [
     "ARGS",
     "CALLGRAPH",
     "CALLS",
+    "DIFF",
+    "DIFF_EDGES",
     "EVENTS",
     "FORMAT_VERSION",
     "HEATMAP",

@@ -197,3 +197,55 @@ SLOWEST: Final = pa.schema(
         ),
     ]
 )
+
+
+def _compared(name: str, kind: pa.DataType, what: str, *, unit: str = "") -> list[pa.Field]:
+    either = kind == pa.uint64()
+    return [
+        column(f"{name}_a", kind, f"{what} in the first trace", unit=unit, nullable=not either),
+        column(f"{name}_b", kind, f"{what} in the second trace", unit=unit, nullable=not either),
+        column(
+            f"{name}_diff", pa.int64(), "the second less the first", unit=unit, nullable=name.startswith("p")
+        ),
+    ]
+
+
+_COMPARISON: Final = [
+    column(
+        "change",
+        pa.string(),
+        "`slower`, `faster`, `more_calls`, `fewer_calls`, `only_a`, `only_b` or `same`; null where there are "
+        "too few complete calls to tell",
+        nullable=True,
+    ),
+    *_compared("calls", pa.uint64(), "calls, whatever their status,"),
+    *_compared("total_ns", pa.int64(), "time inside it", unit="ns"),
+    *_compared("self_ns", pa.int64(), "time inside it but not inside its callees", unit="ns"),
+    *_compared("p50_ns", pa.int64(), "median duration", unit="ns"),
+    *_compared("p99_ns", pa.int64(), "99th percentile of the durations", unit="ns"),
+    column(
+        "moved",
+        pa.float64(),
+        "share of the calls that take longer by 10 % and 250 ns or more, or below 0 less long, as far as can "
+        "be seen",
+        nullable=True,
+    ),
+    column(
+        "p_value",
+        pa.float64(),
+        "how likely chance gives such a share or a greater one when no more than 10 % of the calls moved, "
+        "corrected for the number of rows",
+        nullable=True,
+    ),
+]
+
+DIFF: Final = pa.schema([*_FUNCTION, *_COMPARISON])
+
+DIFF_EDGES: Final = pa.schema(
+    [
+        column("caller", pa.string(), "calling function, demangled; null at a root", nullable=True),
+        column("caller_module", pa.string(), "file name of its ELF file", nullable=True),
+        *_FUNCTION,
+        *_COMPARISON,
+    ]
+)

@@ -36,7 +36,7 @@ def keys(kind: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "report", ["latency", "callgraph", "hist", "heatmap", "slowest", "args", "calls", "threads"]
+    "report", ["latency", "callgraph", "hist", "heatmap", "slowest", "diff", "args", "calls", "threads"]
 )
 def test_every_column_is_described(report: str) -> None:
     schema = getattr(schemas, report.upper())
@@ -75,7 +75,19 @@ def test_every_option_is_described() -> None:
 
 
 def test_every_key_has_a_description_in_the_schema() -> None:
-    for table in ("EVENTS", "CALLS", "LATENCY", "CALLGRAPH", "HIST", "HEATMAP", "SLOWEST", "ARGS", "THREADS"):
+    for table in (
+        "EVENTS",
+        "CALLS",
+        "LATENCY",
+        "CALLGRAPH",
+        "HIST",
+        "HEATMAP",
+        "SLOWEST",
+        "DIFF",
+        "DIFF_EDGES",
+        "ARGS",
+        "THREADS",
+    ):
         for field in getattr(schemas, table):
             assert field.metadata[b"description"], field.name
             assert not field.name.endswith("_ns") or field.metadata[b"unit"] == b"ns"

@@ -1,6 +1,6 @@
 """The examples of docs/analyze.md, run: their output is what the page shows. UPDATE_DOCS=1 writes it there.
 
-They read examples/data/sqlite_small.parquet as trace.parquet.
+They read the traces of examples/data.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ Run = Callable[..., Any]
 
 
 def test_examples_print_what_the_page_shows(run: Run, tmp_path: Path) -> None:
-    shutil.copy(ROOT / "examples/data/sqlite_small.parquet", tmp_path / "trace.parquet")
+    for name, example in (("trace", "sqlite_small"), ("no_index", "sqlite_no_index")):
+        shutil.copy(ROOT / f"examples/data/{example}.parquet", tmp_path / f"{name}.parquet")
 
     def shown(block: re.Match[str]) -> str:
         text = ""
