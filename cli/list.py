@@ -54,11 +54,11 @@ def list_(
     listing = list_functions(target, module, parse_pattern(pattern))
     if format_ is Format.TABLE:
         _table(listing, sys.stdout)
-        _left_out(listing, sys.stdout)
+        _summary(listing, sys.stdout)
         return
     rows = [_row(listing, function) for function in listing.functions]
     _WRITERS[format_](rows, sys.stdout)
-    _left_out(listing, sys.stderr)
+    _summary(listing, sys.stderr)
 
 
 def _row(listing: Listing, function: ListedFunction) -> dict[str, Any]:
@@ -90,19 +90,23 @@ def _table(listing: Listing, file: TextIO) -> None:
     """One line for each function, never cut: made for grep as much as for the eye."""
     if not listing.functions:
         return
-    lines = [("ADDRESS", "SIZE", "SITE", "FUNCTION")]
+    lines = [("ADDRESS", "SIZE", "SITE", "CLASS", "ENTRY", "RETURN", "FUNCTION")]
     for function in listing.functions:
-        lines.append(  # noqa: PERF401 - four columns read better as four lines
+        lines.append(  # noqa: PERF401 - so many columns read better as lines
             (
                 f"{function.address:#x}",
                 str(function.size or "?"),
                 f"+{function.site - function.offset}",
+                function.site_class,
+                f"{function.entry_ns:,}",
+                f"{function.return_ns:,}",
                 _names(function),
             )
         )
-    widths = [max(len(line[i]) for line in lines) for i in range(3)]
-    for address, size, site, names in lines:
-        file.write(f"{address:>{widths[0]}}  {size:>{widths[1]}}  {site:>{widths[2]}}  {names}\n")
+    widths = [max(len(line[i]) for line in lines) for i in range(6)]
+    for *fields, names in lines:
+        aligned = [f"{text:{'<' if i == 3 else '>'}{widths[i]}}" for i, text in enumerate(fields)]
+        file.write(f"{'  '.join(aligned)}  {names}\n")
 
 
 def _names(function: ListedFunction) -> str:
@@ -114,8 +118,12 @@ def _names(function: ListedFunction) -> str:
     return text
 
 
-def _left_out(listing: Listing, file: TextIO) -> None:
+def _summary(listing: Listing, file: TextIO) -> None:
     count = len(listing.functions)
     file.write(f"{count:,} function{'' if count == 1 else 's'} of {printable(listing.path)} can be traced\n")
+    slow = [function for function in listing.functions if function.site_class == "stepped"]
+    if slow:
+        each = f"about {slow[0].entry_ns / 1000:.0f} µs for each call"
+        file.write(f"slow: {len(slow):,} on sites that the kernel single-steps, {each}\n")
     for reason, number in listing.left_out.items():
         file.write(f"left out: {number:,} ({reason})\n")

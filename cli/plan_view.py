@@ -21,6 +21,7 @@ _HOW = {
 
 #: As many functions of a module are listed; the others are counted.
 MOST_LISTED = 40
+MOST_NAMED = 3
 
 
 def render_plan(plan: Plan, file: TextIO, following: Following | None = None) -> None:
@@ -36,6 +37,7 @@ def render_plan(plan: Plan, file: TextIO, following: Following | None = None) ->
         file.write(
             f"Probes     {_HOW[strategy[0]]} for {_count(number, 'function')}: {printable(strategy[1])}\n"
         )
+    _slow(plan, file)
     if following and not plan.target.everything:
         what = "recorded too" if following.follow else "not recorded"
         file.write(f"Children   {what}: {printable(following.reason)}\n")
@@ -72,15 +74,34 @@ def _module(plan: Plan, module: PlannedModule, file: TextIO) -> None:
         file.write(f"  shared     {shared}\n")
     file.write(f"  functions  {len(module.functions):,}\n")
     for function in module.functions[:MOST_LISTED]:
-        file.write(f"    {function.address:#12x}  {_function(function)}\n")
+        file.write(f"    {_function(function)}\n")
     more = len(module.functions) - MOST_LISTED
     if more > 0:
         file.write(f"    … and {more:,} more\n")
 
 
+def _slow(plan: Plan, file: TextIO) -> None:
+    """Warn of functions on slow sites, and of returns on such, if there are any."""
+    from ..record.site_classes import SiteClass, cost
+
+    slow = [f for f in plan.functions if f.site_class is SiteClass.STEPPED]
+    if slow:
+        dearest = sorted(slow, key=lambda f: -cost(f.site_class, f.exit))
+        names = ", ".join(printable(f.demangled) for f in dearest[:MOST_NAMED])
+        more = ", …" if len(slow) > MOST_NAMED else ""
+        file.write(
+            f"Slow       {_count(len(slow), 'function')} on sites that the kernel single-steps, up to "
+            f"{cost(dearest[0].site_class, dearest[0].exit):,} ns a call: {names}{more}\n"
+        )
+
+
 def _function(function: PlannedFunction) -> str:
-    skip = function.site - function.offset
-    text = printable(function.demangled) + (f"  +{skip}" if skip else "")
+    from ..record.site_classes import cost
+
+    text = (
+        f"{function.address:#12x}  {f'+{function.site - function.offset}':>4}  {function.site_class:8}  "
+        f"{cost(function.site_class, function.exit):6,} ns  {printable(function.demangled)}"
+    )
     if function.aliases:
         text += f"  (also {', '.join(map(printable, function.aliases))})"
     return text

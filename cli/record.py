@@ -25,6 +25,8 @@ from .recording_options import (
     Force,
     Functions,
     Pids,
+    SiteAt,
+    SitePolicy,
     chosen_target,
 )
 from .screen import Screen
@@ -75,6 +77,7 @@ def record(
     attach: AttachBy = Attach.AUTO,
     follow: Follow = None,
     exit_: ExitBy = Exit.AUTO,
+    site: SiteAt = SitePolicy.AUTO,
     as_root: AsRoot = False,
     allow_nop5: AllowNop5 = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be probed, and stop.")] = False,
@@ -104,7 +107,15 @@ def record(
     target = chosen_target("record", command, pid, all_processes, environment)
     ring_bytes = None if buffer is None else check_ring_bytes(parse_size(buffer))
     duration_ns = None if duration is None else parse_duration(duration)
-    plan = make_plan(target, function or [], exclude or [], exit_policy=exit_.value, allow_nop5=allow_nop5)
+    plan = make_plan(
+        target,
+        function or [],
+        exclude or [],
+        exit_policy=exit_.value,
+        arguments=args,
+        at_entry=site is SitePolicy.ENTRY,
+        allow_nop5=allow_nop5,
+    )
     if dry_run:
         from ..bpf.features import Strategy
         from ..record.following import decide

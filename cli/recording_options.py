@@ -36,6 +36,11 @@ class Exit(StrEnum):
     NONE = "none"
 
 
+class SitePolicy(StrEnum):
+    AUTO = "auto"
+    ENTRY = "entry"
+
+
 CommandLine = Annotated[
     list[str] | None,
     typer.Argument(metavar="COMMAND ARG", help="Start this and record it to its end."),
@@ -93,6 +98,14 @@ ExitBy = Annotated[
         help="How exits are seen. auto: return where nothing in the process can unwind its stack, else "
         "ret. return: return probes, fast; an exception or longjmp through a traced function then breaks "
         "the program. ret: probes on return instructions, safe. none: entries only.",
+    ),
+]
+SiteAt = Annotated[
+    SitePolicy,
+    typer.Option(
+        "--site",
+        help="Where entries are seen. auto: at the first instruction that the kernel emulates under a probe, "
+        "if all is there as at the entry; others cost ten times as much. entry: at the first instruction.",
     ),
 ]
 AsRoot = Annotated[

@@ -97,7 +97,7 @@ class Attaching:
 
 def _probe(function: PlannedFunction) -> Probe:
     leaves = tuple(Leave(site.offset, site.kind == "jump", site.condition) for site in function.exit_sites)
-    return Probe(function.site, function.cookie, function.exit == "return", leaves)
+    return Probe(function.site, function.cookie, function.exit == "return", leaves, function.moved)
 
 
 def _unseen_exits(now: int) -> LossWindow:

@@ -69,6 +69,7 @@ class Segment(NamedTuple):
 class Section(NamedTuple):
     name: str
     type: int
+    flags: int
     addr: int
     offset: int
     size: int

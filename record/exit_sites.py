@@ -73,7 +73,7 @@ def find_exit_sites(elf: ElfFile, functions: Sequence[Function], table: Function
     if X86_64.elf_machine != HOST_MACHINE:
         return [ExitSites((), ARCHITECTURE)] * len(functions)
     around = Surroundings(elf, table)
-    walks = [_Walk(function, around) for function in functions]
+    walks = [Walk(function, around) for function in functions]
     found = [walk.exits() for walk in walks]
     for i, reason in _shared(walks, around):
         if found[i].reason is None:
@@ -81,7 +81,7 @@ def find_exit_sites(elf: ElfFile, functions: Sequence[Function], table: Function
     return found
 
 
-def _shared(walks: Sequence[_Walk], around: Surroundings) -> Iterator[tuple[int, str]]:
+def _shared(walks: Sequence[Walk], around: Surroundings) -> Iterator[tuple[int, str]]:
     """Functions, by index, whose exits other code runs too, and what tells so."""
     rows = sorted((*span, i) for i, walk in enumerate(walks) for span in walk.spans)
     spans: list[tuple[int, int]] = []
@@ -114,7 +114,7 @@ def _through_offset_table(jump: Transfer) -> bool:
     return place is not None and place.registers == (("rip", 1),)
 
 
-class _Walk:
+class Walk:
     """One function: its parts as they are found, and where they lead."""
 
     def __init__(self, function: Function, surroundings: Surroundings) -> None:
@@ -156,8 +156,9 @@ class _Walk:
             raise UnclearError(NO_SIZE)
         if self.around.overlapped(function):
             raise UnclearError(OVERLAP)
-        self.add(function.address, function.size)
         self.follow_all()
+        for jump in self.indirect:
+            self.check_indirect(jump)
         exits = [t for part in self.parts for t in part.transfers if self.leaves(t)]
         return sorted(self.site(transfer) for transfer in exits)
 
@@ -253,6 +254,7 @@ class _Walk:
 
     def follow_all(self) -> None:
         """Find all parts of the function, and where its indirect jumps lead."""
+        self.add(self.function.address, self.function.size)
         done = 0
         while done < len(self.parts):
             for transfer in self.parts[done].transfers:
@@ -260,8 +262,6 @@ class _Walk:
             done += 1
             if done == len(self.parts):
                 self.read_tables()
-        for jump in self.indirect:
-            self.check_indirect(jump)
 
     def read_tables(self) -> None:
         """Find the tables of indirect jumps; each says more of how control goes, so again from the first."""
@@ -338,20 +338,40 @@ class _Walk:
             start = max(part.start, entry + 1) if part.start == entry else part.start
             if self.around.pointers.inside(start, part.end):
                 return True
+        if any(target != entry and self.part_at(target) for target in self.formed_addresses()):
+            return True
+        return any(self.targets.get(jump.address) is None for jump in self.indirect)
+
+    def formed_addresses(self) -> Iterator[int]:
+        """Addresses that instructions of the function may form as such."""
+        for part in self.parts:
             for at, size, mnemonic, operands in part.instructions:
                 if mnemonic == "lea" and "[rip" in operands:
                     place = memory(operands.partition(", ")[2])
-                    target = at + size + place.displacement if place else entry + 1
+                    yield at + size + place.displacement if place else self.function.address + 1
                 elif mnemonic in ("mov", "movabs", "push") and self.around.elf.type == _ET_EXEC:
                     number = operands.rpartition(", ")[2]
-                    target = int(number, 16) if number.startswith("0x") else entry
-                else:
-                    continue
-                if target != entry and self.part_at(target):
-                    return True
-        return any(
-            self.targets.get(jump.address) is None for jump in self.indirect
-        )  # fmt: skip
+                    if number.startswith("0x"):
+                        yield int(number, 16)
+
+    def aims_at(self, start: int, end: int) -> bool:
+        """Whether an indirect jump of the function may lead into [start, end), which is in it."""
+        try:
+            self.follow_all()
+        except UnclearError:
+            return True
+        pointer = False
+        for jump in self.indirect:
+            targets = self.targets.get(jump.address)
+            if targets == "pointer":
+                pointer = True
+            elif targets is None or any(start <= target < end for target in targets):
+                return True
+        # A pointer is in the file's data, or the function has made it of its own labels.
+        return pointer and (
+            self.around.pointers.inside(start, end)
+            or any(start <= target < end for target in self.formed_addresses())
+        )
 
     def leaves(self, transfer: Transfer) -> bool:
         if transfer.kind == "indirect":

@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 from ..errors import TargetError
 from .demangle import demangle
+from .functions import Function
 from .modules import Place, programs
 from .plan import no_match
 from .selection import Module, open_module
+from .site_classes import cost
+from .sites import Sites
 from .spec import Pattern, name_fits
 from .target import Target, find_program, interpreter_of
 
@@ -21,7 +24,9 @@ from .target import Target, find_program, interpreter_of
 class ListedFunction(NamedTuple):
     """`address` is virtual, `offset` and `site` are in the file; `size` in bytes, 0 where unknown.
 
-    The probe sits `site - offset` bytes behind the entry.
+    The probe sits `site - offset` bytes behind the entry, or at `return_site` if there is a return probe too.
+    What the probes are predicted to add to a call: `entry_ns` without exits, `return_ns` with a return
+    probe, `ret_ns` with one on the return instruction.
     """
 
     symbol: str
@@ -30,6 +35,11 @@ class ListedFunction(NamedTuple):
     offset: int
     size: int
     site: int
+    site_class: str
+    return_site: int
+    entry_ns: int
+    return_ns: int
+    ret_ns: int
     aliases: tuple[str, ...]
 
 
@@ -53,16 +63,26 @@ def list_functions(target: Target, module: str, pattern: Pattern) -> Listing:
         found = _open(target, module, opened)
         chosen = found.choose(pattern)
         placed = found.place_probes()
-        listed = (
-            ListedFunction(f.symbol, demangle(f.symbol), f.address, f.offset, f.size, site, f.aliases)
-            for f, site in placed
-        )
         left_out = Counter(found.skipped.values())
         fitting = set(name_fits(pattern, [symbol for symbol, _ in found.table.left_out]))
         left_out.update(reason for symbol, reason in found.table.left_out if symbol in fitting)
         if not chosen and not left_out:
             raise no_match(pattern, [found])
-        return Listing(found.place.path, found.elf.build_id, tuple(listed), dict(left_out.most_common()))
+        return Listing(
+            found.place.path,
+            found.elf.build_id,
+            tuple(_listed(*one) for one in placed),
+            dict(left_out.most_common()),
+        )
+
+
+def _listed(f: Function, sites: Sites) -> ListedFunction:
+    alone, with_return = sites
+    return ListedFunction(
+        f.symbol, demangle(f.symbol), f.address, f.offset, f.size,
+        f.offset + alone.skip, str(alone.kind), f.offset + with_return.skip,
+        cost(alone.kind, "none"), cost(with_return.kind, "return"), cost(alone.kind, "ret"), f.aliases,
+    )  # fmt: skip
 
 
 def _open(target: Target, name: str, opened: ExitStack) -> Module:

@@ -24,6 +24,8 @@ from .libraries import is_named, resolve
 from .modules import Place, programs
 from .probeable import LONGEST, is_probeable
 from .selection import Module, open_module
+from .site_classes import SiteClass
+from .sites import Sites
 from .spec import Pattern, Spec, closest, parse_spec
 from .target import Target
 
@@ -47,7 +49,8 @@ class Seen(NamedTuple):
 class PlannedFunction:
     """One probe. `offset` and `site` are offsets in the file, `address` is virtual.
 
-    `size` is in bytes, 0 where unknown.
+    `size` is in bytes, 0 where unknown. At the site the stack pointer is `moved` bytes lower than at the
+    entry.
     `cookie` counts from 1 through the whole plan. `symbol` is the name under which the SPEC found the
     function, `aliases` are its other names.
     """
@@ -60,6 +63,8 @@ class PlannedFunction:
     size: int
     aliases: tuple[str, ...]
     site: int
+    site_class: SiteClass
+    moved: int
     seen: Seen
     #: How its exits shall be seen once code has arrived that may unwind; None where that changes nothing.
     reserve: Seen | None = None
@@ -116,24 +121,33 @@ def make_plan(
     excludes: Sequence[str],
     *,
     exit_policy: ExitPolicy = "auto",
+    arguments: int = 6,
+    at_entry: bool = False,
     allow_nop5: bool = False,
 ) -> Plan:
     """Find what the SPECs `functions` (`-f`) name, less what `excludes` (`-x`) name.
 
     Without `functions`, every function of the executable. An exclude without a module applies to all
-    modules; one that matches nothing is a notice. With `allow_nop5` probes sit on 5-byte NOPs
-    even where this kernel kills forked children for it. Raises UsageError for a SPEC that means nothing,
-    TargetError for modules and functions that are not there or cannot be traced, PrivilegeError.
+    modules; one that matches nothing is a notice. Sites are such that `arguments` argument registers can be
+    seen there; with `at_entry` they are at the head of the function even where there is a faster one. With
+    `allow_nop5` probes sit on 5-byte NOPs even where this kernel kills forked children for it. Raises
+    UsageError for a SPEC that means nothing, TargetError for modules and functions that are not there or
+    cannot be traced, PrivilegeError.
     """
     specs = [parse_spec(text) for text in functions] or [Spec("*", None, Pattern("*", "glob"))]
     unwanted = [parse_spec(text) for text in excludes]
     with ExitStack() as opened:
-        return _Planner(target, opened, allow_nop5).plan(specs, unwanted, exit_policy)
+        planner = _Planner(target, opened, arguments, at_entry, allow_nop5)
+        return planner.plan(specs, unwanted, exit_policy)
 
 
 class _Planner:
-    def __init__(self, target: Target, opened: ExitStack, allow_nop5: bool) -> None:
+    def __init__(
+        self, target: Target, opened: ExitStack, arguments: int, at_entry: bool, allow_nop5: bool
+    ) -> None:
         self.target = target
+        self.arguments = arguments
+        self.at_entry = at_entry
         self.allow_nop5 = allow_nop5
         self.opened = opened
         self.programs = programs(target)
@@ -147,7 +161,7 @@ class _Planner:
                 self.notices.append(f"-x {spec.text} matches nothing that would be traced")
         if not any(module.chosen or module.skipped for module in self.modules.values()):
             raise TargetError("-x excludes every function that -f matches", "Exclude less.")
-        sites = [(module, module.place_probes(self.on_nops)) for module in self.modules.values()]
+        sites = [(module, self.place_probes(module)) for module in self.modules.values()]
         for found in wanted.values():
             _check(found)
         placed = [(module, functions) for module, functions in sites if functions]
@@ -165,12 +179,9 @@ class _Planner:
             if policy == "auto" and strategy == "return":
                 reserves = _exits(module, plain, "ret", _LOADED)
             rows = [
-                PlannedFunction(
-                    next(cookies), f.symbol, demangle(f.symbol), f.address, f.offset, f.size, f.aliases,
-                    site, seen, reserve,
-                )
-                for (f, site), seen, reserve in zip(functions, seen_by, reserves, strict=True)
-            ]  # fmt: skip
+                _planned(next(cookies), function, sites, seen, reserve)
+                for (function, sites), seen, reserve in zip(functions, seen_by, reserves, strict=True)
+            ]
             planned.append(
                 PlannedModule(
                     place.path, place.file, elf.build_id, elf.device, elf.inode, tuple(rows), is_shared,
@@ -188,6 +199,9 @@ class _Planner:
             ),
             (*self.notices, *exits.notices),
         )
+
+    def place_probes(self, module: Module) -> list[tuple[Function, Sites]]:
+        return module.place_probes(arguments=self.arguments, at_entry=self.at_entry, on_nops=self.on_nops)
 
     def find(self, spec: Spec) -> list[Module]:
         """The modules that a SPEC names, one for each file."""
@@ -290,6 +304,14 @@ class _Planner:
         names = [os.path.basename(path) if path in executables else None for path in paths]
         files = [module.place.file for module in modules]
         return processes.mapped_elsewhere(list(zip(files, names, strict=True)), traced)
+
+
+def _planned(cookie: int, f: Function, sites: Sites, seen: Seen, reserve: Seen | None) -> PlannedFunction:
+    site = sites.with_return if seen.exit == "return" else sites.alone
+    return PlannedFunction(
+        cookie, f.symbol, demangle(f.symbol), f.address, f.offset, f.size, f.aliases,
+        f.offset + site.skip, site.kind, site.moved, seen, reserve,
+    )  # fmt: skip
 
 
 def _exits(

@@ -11,7 +11,7 @@ from .debug_files import find_tables
 from .elf import ElfFile
 from .functions import Function, FunctionTable, read_functions
 from .modules import Place
-from .sites import find_sites, never
+from .sites import Sites, find_sites, never
 from .spec import Pattern, match
 from .unwind import function_size
 
@@ -59,21 +59,24 @@ class Module:
             del self.chosen[function.offset]
         return bool(unwanted)
 
-    def place_probes(self, on_nops: Callable[[], bool] = never) -> list[tuple[Function, int]]:
-        """The chosen functions by address, each with the file offset of its probe.
-
-        `on_nops` tells whether that may be on a 5-byte NOP; it is asked only where there is one.
+    def place_probes(
+        self, *, arguments: int = 6, at_entry: bool = False, on_nops: Callable[[], bool] = never
+    ) -> list[tuple[Function, Sites]]:
+        """The chosen functions by address, each with the sites of its probe; options as for `find_sites`.
 
         Those without a site move from `chosen` to `skipped`.
         """
         functions = sorted(self.chosen.values(), key=lambda function: function.address)
+        found = find_sites(
+            self.elf, functions, self.table, arguments=arguments, at_entry=at_entry, on_nops=on_nops
+        )
         placed = []
-        for function, site in zip(functions, find_sites(self.elf, functions, on_nops), strict=True):
-            if site.reason is None:
-                placed.append((function, function.offset + site.skip))
+        for function, sites in zip(functions, found, strict=True):
+            if sites.alone.reason is None:
+                placed.append((function, sites))
             else:
                 del self.chosen[function.offset]
-                self.skipped[function.symbol] = site.reason
+                self.skipped[function.symbol] = sites.alone.reason
         return placed
 
     def _implementation(self, name: str, known: Mapping[int, Function]) -> Function:

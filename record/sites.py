@@ -1,58 +1,74 @@
 """Where in a function its entry probe sits.
 
-The kernel single-steps most instructions under a probe, at ten times the cost of those it emulates. An
-`endbr64` is one of the slow ones, and a 5-byte NOP is dangerous: on some kernels a probe on it kills
-forked children. Neither does anything, so the probe sits behind them: arguments, stack pointer and
-return address are still those of the entry.
+The kernel single-steps most instructions under a probe, at ten times the cost of those it emulates. So the
+probe sits at the first emulated one on the straight line by which the function begins, if nothing before it
+changes what the probe is to see (prologue.py), and nothing leads onto the line again, where each turn of a
+loop would count as a call. Where that cannot be told, it sits at the head of the function: the first
+instruction, or the one behind an `endbr64` or a 5-byte NOP, which do nothing. On some kernels a probe on such
+a NOP kills forked children.
 
-An instruction that a jump inside the function reaches again, the head of a loop, is no site: each turn
-would count as a call. Jumps from other functions are tail calls, which are calls. Indirect jumps (a
-switch back to the entry) are not seen. Go's functions all are such loops, through the growth of their
-stack; there the probe sits behind the check for it, where stack and return address are still those of the
-entry.
+A return probe has to be where the stack pointer has not moved yet.
+
+A function whose entry is the head of a loop has no site. Jumps from other functions to the entry are tail
+calls, which are calls. Indirect jumps (a switch back to the entry) are not seen. Go's functions all are such
+loops, through the growth of their stack; there the probe sits behind the check for it, where stack and return
+address are still those of the entry.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ..bpf.arch import X86_64
-from .elf import HOST_MACHINE, Bytes, ElfFile
-from .functions import Function
+from .beginnings import CLASSES, ENDBR64, NOP5, STEPPED, Candidates, find_candidates
+from .elf import HOST_MACHINE, ElfFile
+from .exit_sites import Walk
+from .functions import Function, FunctionTable
+from .instructions import WINDOW, Flags, decode
+from .landings import Beginnings, code_ranges, find_indirect, find_landings, merged, signed
+from .own_jumps import own_jumps
 from .probeable import LONGEST, is_probeable
+from .site_classes import SiteClass, is_emulated
+from .surroundings import Surroundings
 
-_ENDBR64: Final = bytes.fromhex("f30f1efa")
-_NOP5: Final = bytes.fromhex("0f1f440000")
-_PROLOGUE: Final = len(_ENDBR64) + len(_NOP5)
 #: Go's check for room on the stack: [lea …(%rsp),%r12] cmp 0x10(%r14),%rsp or %r12; jbe to where it grows.
 _GO_CHECK: Final = re.compile(
     rb"(?:\x49\x3b\x66\x10|(?:\x4c\x8d\x64\x24.|\x4c\x8d\xa4\x24....)\x4d\x3b\x66\x10)(?:\x76.|\x0f\x86....)",
     re.DOTALL,
 )
-#: Zeroes after each function, so that no instruction is read across two of them.
-_GAP: Final = 16
-_NUMBER: Final = re.compile("0x[0-9a-f]+|[0-9]+")
-_BATCH_BYTES: Final = 32 << 20
 #: Where the size is not known, as much is looked at.
-UNKNOWN_SIZE: Final = 4096
-#: Disassembly takes about a second per megabyte; beyond this a jump that looks so is one.
-_MOST_DISASSEMBLED: Final = 256 << 10
+_UNKNOWN_SIZE: Final = 4096
+_LARGEST: Final = 1 << 40
+#: As much of a file is disassembled to find faster sites.
+_MOST_FOR_SPEED: Final = 256 << 10
+_MORE_THAN_FILE: Final = 32 << 20
 
 LOOP = "its first instruction is the head of a loop, where every turn would count as a call"
 REFUSED = "its first instruction can carry no probe"
-OVERLAP = "the file's symbols overlap beyond reason"
 
 
 class Site(NamedTuple):
-    """`skip` is the distance from the entry in bytes; with a `reason` there is no site."""
+    """`skip` is the distance from the entry in bytes; with a `reason` there is no site.
+
+    `moved` is by how many bytes the stack pointer is lower there than at the entry.
+    """
 
     skip: int
     reason: str | None = None
+    kind: SiteClass = SiteClass.STEPPED
+    moved: int = 0
+
+
+class Sites(NamedTuple):
+    """Where a function's probe sits without and with a return probe; both or none have a reason."""
+
+    alone: Site
+    with_return: Site
 
 
 def never() -> bool:
@@ -60,131 +76,173 @@ def never() -> bool:
 
 
 def find_sites(
-    elf: ElfFile, functions: Sequence[Function], on_nops: Callable[[], bool] = never
-) -> list[Site]:
-    """The site of each function of `elf`, in order. TargetError when the file cannot be read.
+    elf: ElfFile,
+    functions: Sequence[Function],
+    table: FunctionTable,
+    *,
+    arguments: int = 6,
+    at_entry: bool = False,
+    on_nops: Callable[[], bool] = never,
+) -> list[Sites]:
+    """The sites of each function of `elf`, in order. TargetError when the file cannot be read.
 
-    `on_nops` is asked, once there is a 5-byte NOP, whether the probe may sit on it: the fastest place.
+    `table` holds all functions that `elf` is known to have. The probe is to see `arguments` argument
+    registers. With `at_entry` it sits at the head. `on_nops` is asked, once there is a 5-byte NOP, whether it
+    may sit on that.
     """
     if X86_64.elf_machine != HOST_MACHINE:
         # Other architectures have fixed-size instructions that are probed where they stand.
-        return [Site(0)] * len(functions)
-    sites: list[Site] = []
-    batch: list[Function] = []
-    size = 0
-    budget = 4 * elf.size + _BATCH_BYTES
-    for function in functions:
-        length = function.size or UNKNOWN_SIZE
-        if batch and size + length > _BATCH_BYTES:
-            sites += _batch(elf, batch, on_nops)
-            batch, size = [], 0
-        budget -= length
-        if budget < 0:
-            sites += _batch(elf, batch, on_nops)
-            return sites + [Site(0, OVERLAP)] * (len(functions) - len(sites))
-        batch.append(function)
-        size += length + _GAP
-    return sites + _batch(elf, batch, on_nops)
+        return [Sites(Site(0), Site(0))] * len(functions)
+    order = sorted(range(len(functions)), key=lambda i: signed(functions[i].address))
+    ordered = [functions[i] for i in order]
+    search = _Search(elf, ordered, table, find_candidates(elf, ordered, arguments, on_nops))
+    if at_entry:
+        search.stay(slice(None))
+    found = dict(zip(order, search.sites(), strict=True))
+    return [found[i] for i in range(len(functions))]
 
 
-def _batch(elf: ElfFile, functions: Sequence[Function], on_nops: Callable[[], bool]) -> list[Site]:
-    if not functions:
-        return []
-    parts = []
-    for f in functions:
-        size = min(f.size or UNKNOWN_SIZE, elf.size - f.offset)
-        parts += [elf.bytes_at(f.offset, size), bytes(_GAP)]
-    code = np.frombuffer(b"".join(parts), np.uint8)
-    lengths = np.array([len(part) for part in parts[::2]], np.int64)
-    starts = np.cumsum(lengths + _GAP) - lengths - _GAP
-    skips = _skips(code, starts, lengths, on_nops)
-    looping = _looping(code, starts, lengths, skips)
-    sites = [Site(skip) for skip in skips.tolist()]
-    for i in np.flatnonzero(looping).tolist():
-        sites[i] = _confirm(parts[2 * i], int(skips[i]))
-    # Where the instruction behind those that do nothing takes no probe, an endbr64 does.
-    return [_accepted(part, site) for part, site in zip(parts[::2], sites, strict=True)]
+class _Search:
+    """Decides between the candidates of `functions`, one row for each, in the order of signed addresses."""
+
+    def __init__(
+        self, elf: ElfFile, functions: Sequence[Function], table: FunctionTable, candidates: Candidates
+    ) -> None:
+        self.elf, self.table, self.functions = elf, table, functions
+        self.heads, self.classes, self.lines, self.moved = candidates
+        self.entries = np.array([signed(f.address) for f in functions], np.int64)
+        self.ends = self.entries + np.array(
+            [min(f.size or _UNKNOWN_SIZE, _LARGEST) for f in functions], np.int64
+        )
+        self.budget = 4 * elf.size + _MORE_THAN_FILE
+        self.budget_for_speed = _MOST_FOR_SPEED
+        #: By row, what is not as the columns say.
+        self.special: dict[int, Site] = {}
+
+    def sites(self) -> list[Sites]:
+        self.stay(self.overlapped())
+        self.look_for_jumps()
+        self.look_for_tables()
+        self.look_for_refused()
+        # Few are different: an object for each of these is enough.
+        keys, rows = np.unique(
+            np.stack((self.heads, self.classes, self.lines, self.moved)), axis=1, return_inverse=True
+        )
+        choices = [_sites(*key) for key in keys.T.tolist()]
+        found = [choices[i] for i in rows.tolist()]
+        for row, site in self.special.items():
+            found[row] = Sites(site, site)
+        return found
+
+    @cached_property
+    def around(self) -> Surroundings:
+        return Surroundings(self.elf, self.table)
+
+    def stay(self, rows: Flags | slice | int) -> None:
+        """Put the probes of these functions at their heads."""
+        self.lines[rows] = self.heads[rows]
+        self.moved[rows] = 0
+
+    def overlapped(self) -> Flags:
+        """Functions inside of which others begin: who calls those would come upon the line."""
+        starts = np.sort(np.array([signed(f.address) for f in self.table.functions], np.int64))
+        following = np.append(starts, 1 << 62)[np.searchsorted(starts, self.entries, side="right")]
+        return following < self.ends
+
+    def look_for_jumps(self) -> None:
+        """Find out what leads to the entries and the lines."""
+        ranges = list(zip(self.entries.tolist(), self.ends.tolist(), strict=True))
+        if (self.lines > self.heads).any():
+            ranges += code_ranges(self.elf)
+        beginnings = Beginnings(self.entries, self.ends, self.heads, self.lines)
+        found = find_landings(self.elf, merged(ranges), beginnings)
+        inside: dict[int, set[int]] = {}
+        for row, distance, place, own, call in zip(*(column.tolist() for column in found), strict=True):
+            if own and not call:
+                inside.setdefault(row, set()).add(distance)
+            elif distance > self.heads[row] and self.is_real(row, distance, place):
+                self.stay(row)
+            elif not call and self.in_own_part(row, place) and self.is_real(row, distance, place):
+                self.landed(row, {distance})
+        for row, distances in inside.items():
+            targets = own_jumps(self.code(row)).targets
+            self.landed(row, distances if targets is None else distances & targets)
+
+    def code(self, row: int) -> bytes:
+        """The code of a function; empty if all that has been asked for is more than the file."""
+        function = self.functions[row]
+        size = min(function.size or _UNKNOWN_SIZE, self.elf.size - function.offset)
+        self.budget -= size
+        return self.elf.bytes_at(function.offset, size) if self.budget >= 0 else b""
+
+    def is_real(self, row: int, distance: int, place: int) -> bool:
+        """Whether a jump or call from outside of the function is one. True where that cannot be told."""
+        return self.around.span(place) is None or self.around.refers(place, int(self.entries[row]) + distance)
+
+    def in_own_part(self, row: int, place: int) -> bool:
+        """Whether a symbol says that `place` is in a part of the function that was moved away."""
+        parts = (part for name in self.functions[row].names for part in self.around.parts.get(name, ()))
+        return any(start <= place < start + size for start, size in parts)
+
+    def landed(self, row: int, distances: set[int]) -> None:
+        """Jumps of the function lead to `distances` behind its entry."""
+        at_head = bool(distances) and min(distances) <= self.heads[row]
+        code = self.code(row) if at_head else b""
+        if 0 in distances:
+            # A Go function starts again when its stack has grown. Behind the check it is once in each call.
+            check = _GO_CHECK.match(code)
+            if check and not (own_jumps(code).targets or set()) & {*range(1, check.end() + 1)}:
+                self.special[row] = Site(check.end(), None, _class_at(code, check.end()))
+            else:
+                self.special[row] = Site(0, LOOP)
+        elif at_head:
+            # Never on a 5-byte NOP, which the entry of a function is that has no endbr64 before it.
+            self.special[row] = Site(0, LOOP if code.startswith(NOP5) else None)
+        elif distances:
+            self.stay(row)
+
+    def look_for_tables(self) -> None:
+        """Jumps through registers and memory: find out where such lead onto the line of their function."""
+        rows = np.flatnonzero(self.lines > self.heads)
+        starts, ends = self.entries[rows], self.ends[rows]
+        places = find_indirect(self.elf, merged(list(zip(starts.tolist(), ends.tolist(), strict=True))))
+        owner = np.searchsorted(starts, places, side="right") - 1
+        owner = np.unique(owner[(owner >= 0) & (places < ends[owner])])
+        for row in sorted(rows[owner].tolist(), key=lambda row: self.functions[row].size):
+            self.budget_for_speed -= self.functions[row].size
+            if self.budget_for_speed < 0 or (own_jumps(self.code(row)).anywhere and self.aims_at_line(row)):
+                self.stay(row)
+
+    def aims_at_line(self, row: int) -> bool:
+        function = self.functions[row]
+        start, end = function.address + 1, function.address + int(self.lines[row]) + 1
+        return Walk(function, self.around).aims_at(start, end)
+
+    def look_for_refused(self) -> None:
+        """Find heads that can carry no probe. Emulated instructions can."""
+        needed = (self.lines == self.heads) | (self.moved > 0)
+        for row in np.flatnonzero((self.classes == STEPPED) & needed).tolist():
+            function, head = self.functions[row], int(self.heads[row])
+            if row not in self.special and not self.can_carry(function, head):
+                has_endbr = head >= len(ENDBR64) and self.elf.bytes_at(function.offset, 4) == ENDBR64
+                self.special[row] = Site(0) if has_endbr else Site(0, REFUSED)
+
+    def can_carry(self, function: Function, skip: int) -> bool:
+        """Whether the function's instruction there takes a probe."""
+        offset = function.offset + skip
+        room = min((function.size or _UNKNOWN_SIZE) - skip, self.elf.size - offset)
+        return is_probeable(self.elf.bytes_at(offset, min(LONGEST, room)))
 
 
-def _accepted(code: bytes, site: Site) -> Site:
-    if site.reason is not None or is_probeable(code[site.skip : site.skip + LONGEST]):
-        return site
-    return Site(0) if code.startswith(_ENDBR64) else Site(0, REFUSED)
+def _sites(head: int, class_: int, line: int, moved: int) -> Sites:
+    at_head = Site(head, None, CLASSES[class_])
+    if line == head:
+        return Sites(at_head, at_head)
+    on_line = Site(line, None, SiteClass.EMULATED, moved)
+    return Sites(on_line, at_head if moved else on_line)
 
 
-def _skips(
-    code: Bytes,
-    starts: npt.NDArray[np.int64],
-    lengths: npt.NDArray[np.int64],
-    on_nops: Callable[[], bool],
-) -> npt.NDArray[np.int64]:
-    """How many bytes of each function's start do nothing, and are no site."""
-    heads = code[starts[:, None] + np.arange(_PROLOGUE)]
-    endbr, nop = np.frombuffer(_ENDBR64, np.uint8), np.frombuffer(_NOP5, np.uint8)
-    has_endbr = (heads[:, :4] == endbr).all(axis=1)
-    has_nop = np.where(has_endbr, (heads[:, 4:9] == nop).all(axis=1), (heads[:, :5] == nop).all(axis=1))
-    skips = 4 * has_endbr + 5 * (has_nop & (not (has_nop.any() and on_nops())))
-    # A function of nothing else: its last instruction is as good as any.
-    skips = np.where(skips < lengths, skips, 0)
-    return skips.astype(np.int64)
-
-
-def _looping(
-    code: Bytes, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], skips: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """Which functions hold bytes that, read as a direct jump, lead to their entry, site or between.
-
-    Every jump is among them, whatever instruction its bytes belong to.
-    """
-    following = np.append(code[1:], np.uint8(0))
-    short = ((code & 0xF0) == 0x70) | (code == 0xEB) | ((code & 0xFC) == 0xE0)
-    at = np.flatnonzero(short & (following >= 0x80))
-    targets = [at + 2 + code[at + 1].view(np.int8).astype(np.int64)]
-    places = [at]
-    for opcode, length in (((code == 0xE9), 5), ((code == 0x0F) & ((following & 0xF0) == 0x80), 6)):
-        at = np.flatnonzero(opcode[: len(code) - length])
-        displacement = np.zeros(len(at), np.uint32)
-        for i in range(4):
-            displacement |= code[at + (length - 4 + i)].astype(np.uint32) << np.uint32(8 * i)
-        targets.append(at + length + displacement.view(np.int32).astype(np.int64))
-        places.append(at)
-    place, target = np.concatenate(places), np.concatenate(targets)
-    owner = np.searchsorted(starts, place, side="right") - 1
-    hit = (
-        (target >= starts[owner]) & (target <= (starts + skips)[owner]) & (place < (starts + lengths)[owner])
-    )
-    looping = np.zeros(len(starts), np.bool_)
-    looping[owner[hit]] = True
-    return looping
-
-
-def _confirm(code: bytes, skip: int) -> Site:
-    """The site of a function in which a jump to its head seems to be."""
-    targets = _jump_targets(code, skip)
-    if not any(0 <= target <= skip for target in targets):
-        return Site(skip)
-    # A Go function starts again when its stack has grown. Behind the check it stands once in each call.
-    check = _GO_CHECK.match(code)
-    if check and not targets & {*range(1, check.end() + 1)}:
-        return Site(check.end())
-    # Never on a 5-byte NOP, which the entry of a function is that has no endbr64 before it.
-    if 0 in targets or code.startswith(_NOP5):
-        return Site(0, LOOP)
-    return Site(0)
-
-
-def _jump_targets(code: bytes, skip: int) -> set[int]:
-    """Distances from the entry to which direct jumps lead. All of 0…skip where it cannot be told."""
-    import capstone
-
-    in_doubt = set(range(skip + 1))
-    if len(code) > _MOST_DISASSEMBLED:
-        return in_doubt
-    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
-    targets, end = set(), 0
-    for address, size, mnemonic, operands in decoder.disasm_lite(code, 0):
-        end = address + size
-        if mnemonic.split()[-1].startswith(("j", "loop")) and _NUMBER.fullmatch(operands):
-            targets.add(int(operands, 0))
-    # Data between instructions: what comes after may have been read out of step.
-    return targets if end == len(code) else in_doubt
+def _class_at(code: bytes, skip: int) -> SiteClass:
+    window = np.frombuffer(code[skip : skip + WINDOW].ljust(WINDOW, b"\0"), np.uint8)
+    emulated = is_emulated(decode(window, np.zeros(1, np.int64)))[0]
+    return SiteClass.EMULATED if emulated else SiteClass.STEPPED

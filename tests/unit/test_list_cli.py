@@ -32,8 +32,8 @@ def test_table(run, module):
     done = run("list", module, "*a*")
     assert (done.status, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["ADDRESS", "SIZE", "SITE", "FUNCTION"]
-    named = [line.split("+0  ")[1] for line in lines if "+0  " in line]
+    assert lines[0].split() == ["ADDRESS", "SIZE", "SITE", "CLASS", "ENTRY", "RETURN", "FUNCTION"]
+    named = [re.split(r" [0-9,]+  [0-9,]+  ", line)[1] for line in lines if "+0  " in line]
     # Of the two global names of one address, the first of equal length is the symbol.
     assert {"ns::add(int, int)  [_ZN2ns3addEii]", "alias  (also plain)", "main"} <= set(named)
     assert re.search(rf"^\d+ functions of {re.escape(module)} can be traced$", done.stdout, re.MULTILINE)
@@ -60,14 +60,17 @@ def test_machine_formats_hold_the_same_rows(run, module, format_):
     else:
         (row,) = csv.DictReader(io.StringIO(done.stdout))
         row = row | {"aliases": row["aliases"].split()}
-    assert list(row) == ["module", "symbol", "demangled", "address", "offset", "size", "site", "aliases"]
+    assert list(row) == [
+        "module", "symbol", "demangled", "address", "offset", "size", "site", "site_class", "return_site",
+        "entry_ns", "return_ns", "ret_ns", "aliases",
+    ]  # fmt: skip
     assert {row["symbol"], *row["aliases"]} == {"plain", "alias"}
     assert int(row["site"]) == int(row["offset"])
     assert "1 function of" in done.stderr
 
 
 def test_libraries_commands_and_processes(run, module):
-    assert run("list", "libc", "malloc").stdout.splitlines()[1].split()[3] == "malloc"
+    assert run("list", "libc", "malloc").stdout.splitlines()[1].split()[6] == "malloc"
     found = run("list", "module", "plain", env={"PATH": os.path.dirname(module)})
     assert found.status == 0
     with subprocess.Popen(["sleep", "60"]) as process:

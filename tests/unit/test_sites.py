@@ -13,7 +13,8 @@ from funcsnoop.record.debug_files import find_tables
 from funcsnoop.record.elf import ElfFile
 from funcsnoop.record.functions import read_functions
 from funcsnoop.record.probeable import is_probeable
-from funcsnoop.record.sites import LOOP, REFUSED, Site, find_sites
+from funcsnoop.record.site_classes import SiteClass
+from funcsnoop.record.sites import LOOP, REFUSED, Site, Sites, find_sites
 
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="sites of x86-64")
 
@@ -25,11 +26,19 @@ def function(body: str) -> str:
     return f".globl f\n.type f,@function\nf:\n{body}\n.size f,.-f\n"
 
 
-def sites_of(path: Path) -> dict[str, Site]:
+def sites_of(path: Path, **options: object) -> dict[str, Sites]:
     with ExitStack() as opened:
         elf = opened.enter_context(ElfFile.open(str(path)))
-        functions = read_functions(elf, find_tables(elf, str(path), "", opened)).functions
-        return {f.symbol: site for f, site in zip(functions, find_sites(elf, functions), strict=True)}
+        table = read_functions(elf, find_tables(elf, str(path), "", opened))
+        sites = find_sites(elf, table.functions, table, **options)  # type: ignore[arg-type]
+        return {f.symbol: found for f, found in zip(table.functions, sites, strict=True)}
+
+
+def heads_of(path: Path) -> dict[str, Site]:
+    """Where the sites are at the heads of the functions, without their class."""
+    found = sites_of(path, at_entry=True)
+    assert all(sites.alone == sites.with_return for sites in found.values())
+    return {symbol: sites.alone._replace(kind=SiteClass.STEPPED) for symbol, sites in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +95,7 @@ def sites_of(path: Path) -> dict[str, Site]:
 def test_sites(build_text, body, expected):
     code = f".text\n{function(body)}\n.globl main\n.type main,@function\nmain: jmp f\n.size main,.-main\n"
     path = build_text(code + '.section .note.GNU-stack,"",@progbits\n', suffix=".s")
-    found = sites_of(path)["f"]
+    found = heads_of(path)["f"]
     if "0x06,0x06" in body:
         assert found.skip == 0  # the entry or nothing, never behind the endbr64
     else:
@@ -99,7 +108,7 @@ def test_tail_calls_from_others_are_calls(build_text):
     path = build_text(
         code + function("nop\nret") + after + '.section .note.GNU-stack,"",@progbits\n', suffix=".s"
     )
-    assert sites_of(path)["f"] == Site(0)
+    assert heads_of(path)["f"] == Site(0)
 
 
 def test_functions_inside_one_another_are_each_read_whole(build_text):
@@ -108,7 +117,7 @@ def test_functions_inside_one_another_are_each_read_whole(build_text):
         ".type inner,@function\ninner: nop\n.size inner,1\nnop\njmp f\nret\n.size f,.-f\n"
         '.type main,@function\nmain: ret\n.size main,1\n.section .note.GNU-stack,"",@progbits\n'
     )
-    found = sites_of(build_text(code, suffix=".s"))
+    found = heads_of(build_text(code, suffix=".s"))
     assert found["f"] == Site(0, LOOP)
     assert found["inner"] == Site(0)
 
@@ -133,8 +142,10 @@ def test_whole_libraries_agree_with_objdump():
         assert len(jumps) > 1000
         with ExitStack() as opened:
             elf = opened.enter_context(ElfFile.open(path))
-            functions = read_functions(elf, find_tables(elf, path, "", opened)).functions
-            for f, site in zip(functions, find_sites(elf, functions), strict=True):
+            table = read_functions(elf, find_tables(elf, path, "", opened))
+            functions = table.functions
+            for f, sites in zip(functions, find_sites(elf, functions, table, at_entry=True), strict=True):
+                site = sites.alone._replace(kind=SiteClass.STEPPED)
                 head = elf.bytes_at(f.offset, min(f.size, 16))
                 skip = 4 if head.startswith(b"\xf3\x0f\x1e\xfa") else 0
                 skip += 5 if head[skip:].startswith(b"\x0f\x1f\x44\0\0") else 0
