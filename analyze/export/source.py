@@ -20,6 +20,10 @@ from ..trace import Trace
 Weight = Literal["time", "calls"]
 
 
+#: Calls are worked on so many at a time, some hundred bytes each.
+_ROWS = 1 << 16
+
+
 def _ignore(events: int) -> None:
     pass
 
@@ -60,7 +64,7 @@ class Source:
         inside = None if self.functions is None else _Inside(self.functions)
         if inside is not None:
             needs |= {"call_id", "parent_id", "function"}
-        for batch in self.trace.call_batches(sorted(needs)):
+        for batch in self.trace.call_batches(sorted(needs), rows=_ROWS):
             kept = batch.with_columns(kept=self.where)["kept"]
             if inside is not None:
                 kept &= pl.Series(inside.of(batch))

@@ -9,6 +9,7 @@ https://protobuf.dev/programming-guides/encoding/
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, Final
 
 import numpy as np
@@ -58,8 +59,8 @@ def integer(key: int | NDArray[Any], values: NDArray[Any] | int, count: int) -> 
 
 def embedded(key: int, fields: Sequence[Column]) -> list[Column]:
     """A field that holds a message of `fields`."""
-    size = np.sum([size for _, size in fields], axis=0)
-    return [same(key, len(size)), varint(size), *fields]
+    total = reduce(np.add, (size for _, size in fields))
+    return [same(key, len(total)), varint(total), *fields]
 
 
 def only(where: Flags, fields: Sequence[Column]) -> list[Column]:
