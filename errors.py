@@ -6,7 +6,8 @@
     ├── PrivilegeError      a capability is missing
     ├── KernelError         the kernel, or bcc, cannot do what is asked
     ├── OutputError         the trace cannot be written where it should go
-    └── TraceError          a file that is not a trace, or not one that this version reads
+    ├── TraceError          a file that is not a trace, or not one that this version reads
+    └── InterruptError      a signal came before there was anything to save; exit status 128 + its number
 
 Library code raises these and nothing else on purpose; `cli` prints the two lines and exits.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 __all__ = [
     "FuncsnoopError",
+    "InterruptError",
     "KernelError",
     "OutputError",
     "PrivilegeError",
@@ -60,3 +62,9 @@ class OutputError(FuncsnoopError):
 
 class TraceError(FuncsnoopError):
     pass
+
+
+class InterruptError(FuncsnoopError):
+    def __init__(self, number: int) -> None:
+        super().__init__("interrupted before the recording began", "Nothing was recorded.")
+        self.exit_code = 128 + number

@@ -5,12 +5,12 @@ One link holds a whole module where the kernel has such links; there is one for 
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
@@ -188,10 +188,29 @@ class Links:
         The kernel (since 6.13) takes a link's breakpoints out and then waits for calls with return probes,
         of any link. One after the other, each would wait for as long as the next ones keep asking for more.
         Perf links it takes out one by one in any case.
+
+        A thread for which there is no memory does not begin, and its link is closed by another.
+        `threading` would wait for it for ever.
         """
         links = [link for table in tables for links in table.values() for link in links]
-        with ThreadPoolExecutor(1 if self._strategy is Strategy.PERF else max(1, len(links))) as threads:
-            list(threads.map(os.close, links))
+        left = list(range(len(links)))
+        closed = [False] * len(links)
+
+        def take_and_close() -> None:
+            while left:
+                try:
+                    index = left.pop()
+                except IndexError:
+                    return
+                os.close(links[index])
+                closed[index] = True
+
+        with suppress(RuntimeError, MemoryError):
+            for _ in links[1:] if self._strategy is not Strategy.PERF else ():
+                _thread.start_new_thread(take_and_close, ())
+        take_and_close()
+        while not all(closed):
+            time.sleep(0.001)
 
     def _held(self, path: str) -> str:
         if path not in self._files:

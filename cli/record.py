@@ -95,12 +95,15 @@ def record(
     Messages go to stderr; stdout belongs to the command, whose exit status is kept.
     """
     from ..record import privileges
+    from ..record.memory import FROM_THE_START, check_limits, check_ring_bytes, modest_arrow
 
     environment = None if as_root else privileges.users_environment(os.environ)
     root = privileges.become_invoking_user(as_root=as_root)
+    if not dry_run:
+        check_limits(FROM_THE_START)
     # A dry run does without PyArrow, and without bcc.
-    privileges.import_without("numpy", *(() if dry_run else ("pyarrow", "pyarrow.parquet")))
-    from ..record.memory import check_ring_bytes
+    with modest_arrow():
+        privileges.import_without("numpy", *(() if dry_run else ("pyarrow", "pyarrow.parquet")))
     from ..record.plan import make_plan
     from .quantities import parse_duration, parse_size
 

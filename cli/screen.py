@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..printable import printable
@@ -44,15 +45,14 @@ class Screen:
         if self._last and progress.seconds > self._last.seconds:
             rate = (progress.events - self._last.events) / (progress.seconds - self._last.seconds)
         self._shown, self._last = now, progress
-        sys.stderr.write(
+        self._write(
             f"\r\x1b[K{progress.seconds:6.1f} s  {progress.events:,} events  {rate:,.0f}/s  "
             f"{progress.lost:,} lost  {show_bytes(progress.file_bytes)}"
         )
-        sys.stderr.flush()
 
     def summary(self, result: Result, output: str | None) -> None:
         if self._live and self._last:
-            sys.stderr.write("\r\x1b[K")
+            self._write("\r\x1b[K")
         counts = result.metadata["counts"]
         lost = sum(counts["lost"].values())
         if self._quiet and not lost:
@@ -83,4 +83,11 @@ class Screen:
             self._say("no traced function was called")
 
     def _say(self, text: str) -> None:
-        sys.stderr.write(f"funcsnoop: {text}\n")
+        self._write(f"funcsnoop: {text}\n")
+
+    @staticmethod
+    def _write(text: str) -> None:
+        # A terminal that was closed, or a reader that has left, is no reason to end a recording.
+        with suppress(OSError):
+            sys.stderr.write(text)
+            sys.stderr.flush()

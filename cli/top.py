@@ -87,12 +87,14 @@ def top(
             "Record instead, then analyze: funcsnoop record -o trace.parquet ...",
         )
     from ..record import privileges
+    from ..record.memory import FROM_THE_START, check_limits, check_ring_bytes, modest_arrow
 
+    check_limits(FROM_THE_START)
     environment = None if as_root else privileges.users_environment(os.environ)
     root = privileges.become_invoking_user(as_root=as_root)
-    privileges.import_without("numpy", "pyarrow", "pyarrow.parquet", "rich.live")
+    with modest_arrow():
+        privileges.import_without("numpy", "pyarrow", "pyarrow.parquet", "rich.live")
     from ..record.live import LiveCalls
-    from ..record.memory import check_ring_bytes
     from ..record.plan import make_plan
     from ..record.recorder import Options, Recorder
     from ..record.replan import added

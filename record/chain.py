@@ -68,15 +68,15 @@ class Chain:
             _write_all(self._sink.descriptor, seal(self.size, rows, content))
             if self._sync:
                 os.fdatasync(self._descriptor)
-        except OSError:
+            if self._row_groups is None:
+                self._row_groups = metadata
+            else:
+                self._row_groups.append_row_groups(metadata)
+        except BaseException:  # want of memory too
             os.ftruncate(self._descriptor, self.size)
             raise
         self.size = os.fstat(self._descriptor).st_size
         self.rows += rows
-        if self._row_groups is None:
-            self._row_groups = metadata
-        else:
-            self._row_groups.append_row_groups(metadata)
 
     def finish(self, metadata: bytes) -> None:
         """Append the footer of the whole file."""
@@ -84,7 +84,7 @@ class Chain:
             append_footer(self._sink, self._row_groups, metadata)
             if self._sync:
                 os.fdatasync(self._descriptor)
-        except OSError:
+        except BaseException:
             os.ftruncate(self._descriptor, self.size)
             raise
         self.size = os.fstat(self._descriptor).st_size

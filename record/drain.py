@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Collection
 from typing import Any
 
@@ -73,6 +74,8 @@ class Drain(threading.Thread):
         """Empty the ring and end the thread."""
         self._probes_out.set()
         self.join()
+        # Also where the thread broke off: what came after that is to be known as lost.
+        self._count_losses(at_once=True)
 
     def loss_windows(self) -> list[LossWindow]:
         """When which thread lost events; ask after `finish`."""
@@ -95,10 +98,15 @@ class Drain(threading.Thread):
                 if taken * 4 < self._ring.size:
                     time.sleep(self._pause)
         except BaseException as error:
-            # Kept for the recorder, which sees at its next look that this thread has ended.
+            # Kept for the recorder, which sees at its next look that this thread has ended. What its
+            # frames hold is a view of the ring, which could not be closed.
+            traceback.clear_frames(error.__traceback__)
             self.error = error
-        finally:
+        try:
             self.batches.put(None)
+        except MemoryError as error:
+            # The encoder sees that this thread has ended.
+            self.error = self.error or error
 
     def _take(self) -> int:
         """Hand on what is ready; how many bytes of the ring that was."""

@@ -70,7 +70,10 @@ class Encoder(threading.Thread):
             try:
                 batch = self._drain.batches.get(timeout=_GROUP_SECONDS)
             except queue.Empty:
-                self._guard(self._write_if_due)
+                over = not self._drain.is_alive() and self._drain.batches.empty()
+                self._guard(self._write if over else self._write_if_due)
+                if over:
+                    return
                 continue
             if batch is None:
                 self._guard(self._write)

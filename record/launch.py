@@ -19,6 +19,8 @@ from . import privileges
 
 _PTRACE_TRACEME = 0
 _PTRACE_DETACH = 17
+_PTRACE_SETOPTIONS = 0x4200
+_PTRACE_O_EXITKILL = 1 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _ptrace = _libc.ptrace
@@ -81,6 +83,8 @@ class HeldCommand:
             raise TargetError(
                 f"{command[0]} ended before it began", "Run it without funcsnoop to see what is wrong."
             )
+        # A recorder that is killed now takes it along: it has not run, and is not to run unrecorded.
+        _ptrace(_PTRACE_SETOPTIONS, self.pid, None, _PTRACE_O_EXITKILL)
 
     @property
     def pid(self) -> int:

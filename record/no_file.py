@@ -38,5 +38,10 @@ class NoFile:
         result.__cause__ = failure
         return result
 
+    def left_as_it_is(self, failure: BaseException) -> OutputError:
+        return OutputError(
+            "the recording broke off: out of memory", "Record less: fewer functions, --args 0."
+        )
+
     def abort(self) -> None:
         """Nothing is left behind."""

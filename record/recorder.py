@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from ..bpf.features import Strategy, choose
 from ..bpf.links import Links
 from ..bpf.program import Programs, Sizes
-from ..errors import FuncsnoopError, OutputError, TargetError
+from ..errors import InterruptError, OutputError, TargetError
 from ..schemas.chain import RECORDING
 from ..schemas.metadata import ClockSnapshot, Counts, TraceMetadata
-from . import signals
 from .attaching import Attaching
 from .census import Census
 from .columns import Columns
@@ -28,17 +27,17 @@ from .encoder import Encoder
 from .ends import Targets
 from .following import MOST_PROCESSES, decide
 from .launch import HeldCommand
-from .memory import available_bytes, default_ring_bytes
+from .memory import TO_RECORD, available_bytes, check_limits, default_ring_bytes
 from .metadata import build_metadata, clock_snapshot, function_table
 from .namespaces import pid_namespace, sees
 from .no_file import NoFile
 from .plan import Plan
 from .privileges import Identity, renounce, still_needed
 from .replan import added
+from .signals import Received, Signals
 from .so_far import SoFar, add_missed, add_unsaved, unplaced_loss
 from .writer import TraceWriter
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_SECONDS = 0.1
 _CENSUS_SECONDS = 1.0
 
@@ -102,7 +101,6 @@ class Recorder:
         self._notices = list(plan.notices)
         self._tgids: tuple[int, ...] = plan.target.pids
         self._interrupts = 0
-        self._failure: FuncsnoopError | None = None
 
     def __enter__(self) -> Recorder:
         return self
@@ -112,6 +110,7 @@ class Recorder:
 
     def run(self) -> Result:
         """Record until the target ends, a limit is reached, or the user interrupts."""
+        check_limits(TO_RECORD)
         functions = (*self._plan.functions, *added(self._plan).functions)
         namespace = pid_namespace()
         for tgid in self._tgids:
@@ -122,6 +121,8 @@ class Recorder:
                 )
         self._strategy = choose(self._options.strategy)
         self._following = decide(self._plan, self._strategy, self._options.follow)
+        self._signals = Signals()
+        self._undo.callback(self._signals.let_go)
         output = self._options.output
         writer: TraceWriter | NoFile = (
             NoFile()
@@ -147,7 +148,7 @@ class Recorder:
             )
         )
         self._programs.name_functions([(function.cookie, function.symbol) for function in functions])
-        self._take_signals()
+        self._stop_if_interrupted()
         self._hold_command()
         for tgid in self._tgids:
             self._programs.follow(tgid)
@@ -207,15 +208,36 @@ class Recorder:
             self._plan, links, self._programs, self._tgids, filter_in_program, self._notices
         )
         self._attaching.begin()
+        self._stop_if_interrupted()
         renounce(keep)
         if self._command:
             self._command.release()
-        reason = self._watch(started, drain, encoder, writer)
-        links.close()
-        drain.finish()
-        encoder.join()
-        ended = clock_snapshot()
-        self._look_around()
+        failure: BaseException | None = None
+        try:
+            reason = self._watch(started, drain, encoder, writer)
+        except Exception as error:
+            # Whatever it is, what was recorded is to be saved, and the target left alone.
+            reason, failure = "error", error
+        try:
+            links.close()
+            drain.finish()
+            encoder.join()
+            ended = clock_snapshot()
+            self._look_around()
+            self._note_what_is_missing(drain)
+            undo_file.pop_all()
+            failure = failure or encoder.error or drain.error
+            return self._finish(reason, failure, started, ended, drain, encoder, writer, ring_bytes)
+        except MemoryError as error:
+            raise writer.left_as_it_is(error) from error
+
+    def _stop_if_interrupted(self) -> None:
+        """Before there is anything to save."""
+        received = self._signals.wait(0)
+        if received:
+            raise InterruptError(received.number)
+
+    def _note_what_is_missing(self, drain: Drain) -> None:
         if drain.unfollowed:
             self._notices.append(f"{drain.unfollowed:,} child processes are missing: too many at once")
         if drain.missed.tasks:
@@ -223,14 +245,6 @@ class Recorder:
                 f"{drain.missed.tasks:,} starts or ends of processes and threads were not seen: "
                 "the kernel did not run the program for them"
             )
-        undo_file.pop_all()
-        return self._finish(reason, started, ended, drain, encoder, writer, ring_bytes)
-
-    def _take_signals(self) -> None:
-        """From here on `_watch` picks signals up, so that none cuts the recording in two."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_SIGNALS, signal.SIGCHLD))
-        self._undo.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
-        self._unblock = [s for s in (*_SIGNALS, signal.SIGCHLD) if s not in before]
 
     def _hold_command(self) -> None:
         target = self._plan.target
@@ -240,7 +254,7 @@ class Recorder:
             target.command,
             target.program(),
             target.environment,
-            self._unblock,
+            self._signals.held_back,
             self._options.command_identity,
             self._options.command_outputs,
         )
@@ -272,8 +286,8 @@ class Recorder:
         while True:
             now = time.monotonic_ns()
             pause = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, max(0, deadline - now) / 1e9)
-            received = signals.wait((*_SIGNALS, signal.SIGCHLD), pause)
-            if received and received.number != signal.SIGCHLD and self._interrupt(received):
+            received = self._signals.wait(pause)
+            if received and self._interrupt(received):
                 return "interrupt"
             if self._command and self._command.ended():
                 return "command-exit"
@@ -287,12 +301,8 @@ class Recorder:
                 return "max-size"
             if deadline is not None and time.monotonic_ns() >= deadline:
                 return "duration"
-            try:
-                self._attaching.link_again()
-                self._exchange(begin)
-            except FuncsnoopError as error:
-                self._failure = error
-                return "error"
+            self._attaching.link_again()
+            self._exchange(begin)
             if time.monotonic() >= census_due:
                 self._look_around()
                 census_due = time.monotonic() + _CENSUS_SECONDS
@@ -314,7 +324,7 @@ class Recorder:
             self._attaching.exchange(danger, begin)
             self._so_far.windows += self._attaching.windows
 
-    def _interrupt(self, received: signals.Received) -> bool:
+    def _interrupt(self, received: Received) -> bool:
         """Whether this signal ends the recording now.
 
         A launched command decides about the first one: from the terminal it has got it too, from
@@ -330,6 +340,7 @@ class Recorder:
     def _finish(
         self,
         reason: str,
+        failure: BaseException | None,
         started: ClockSnapshot,
         ended: ClockSnapshot,
         drain: Drain,
@@ -337,7 +348,6 @@ class Recorder:
         writer: TraceWriter | NoFile,
         ring_bytes: int,
     ) -> Result:
-        failure = self._failure or encoder.error or drain.error
         counts: Counts = {
             "produced": drain.produced,
             "recorded": writer.rows,
@@ -392,7 +402,7 @@ class Recorder:
         """The command's exit status, or None after a second interrupt."""
         assert self._command is not None
         while not self._command.ended():
-            received = signals.wait((*_SIGNALS, signal.SIGCHLD), _LOOK_SECONDS)
-            if received and received.number != signal.SIGCHLD and self._interrupt(received):
+            received = self._signals.wait(_LOOK_SECONDS)
+            if received and self._interrupt(received):
                 return None
         return self._command.wait()

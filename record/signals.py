@@ -1,4 +1,4 @@
-"""Wait for signals that are blocked.
+"""Take the signals that end a recording one by one, when it suits.
 
 `signal.sigtimedwait` of Python makes a signal up where its wait was interrupted and its time is over: so it
 is when this process is stopped and continued (Ctrl-Z and fg), frozen, or asleep with the whole machine.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import signal
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -55,3 +56,30 @@ def wait(signals: Iterable[int], seconds: float) -> Received | None:
     if error not in (errno.EAGAIN, errno.EINTR):
         raise OSError(error, os.strerror(error))
     return None
+
+
+class Signals:
+    """Holds back SIGINT, SIGTERM and SIGHUP, so that none cuts the recording in two, and SIGCHLD.
+
+    Not a SIGHUP that was ignored before, as `nohup` does: it stays ignored.
+    """
+
+    def __init__(self) -> None:
+        ends = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            ends.append(signal.SIGHUP)
+        self._all = (*ends, signal.SIGCHLD)
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, self._all)
+        #: What a program that is started here is to unblock.
+        self.held_back = [number for number in self._all if number not in self._before]
+
+    def wait(self, seconds: float) -> Received | None:
+        """Who wants the recording to end. None if nobody does in time; earlier where a child changes."""
+        received = wait(self._all, seconds)
+        return None if received is None or received.number == signal.SIGCHLD else received
+
+    def let_go(self) -> None:
+        """As before. What has come in the meantime has got what it wanted."""
+        while wait(self._all, 0):
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)

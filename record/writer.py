@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ..errors import OutputError
+from ..errors import FuncsnoopError, OutputError
 from ..schemas import TraceMetadata
 from .chain import Chain, check_arrow
 from .changes import Changes
@@ -24,6 +24,7 @@ from .privileges import as_invoking_user
 from .rescue import rescue
 
 _LESS = "Free some space, or record less: fewer functions, --args 0, --max-size."
+_SMALLER = "Record less: fewer functions, --args 0, a smaller --buffer."
 
 #: The metadata of the recording as it stands, where so many rows are in the file.
 SoFar = Callable[[int], TraceMetadata]
@@ -85,18 +86,21 @@ class TraceWriter:
 
     def give_up(self, failure: BaseException, metadata: TraceMetadata) -> OutputError:
         """Finish what is committed after `failure` ended the recording; the error that says where it is."""
-        if isinstance(failure, OutputError):
-            wrong = failure.message
-        else:
-            wrong = f"the recording broke off: {type(failure).__name__}: {failure}; {self._saved()}"
+        wrong = failure.message if isinstance(failure, OutputError) else self._broke_off(failure)
         try:
             self.finish(metadata)
         except OutputError as error:
             result = OutputError(wrong, error.hint)
         else:
-            result = OutputError(f"{wrong}, in {self.path}", _LESS)
+            hint = _LESS if isinstance(failure, OutputError) else _SMALLER
+            result = OutputError(f"{wrong}, in {self.path}", hint)
         result.__cause__ = failure
         return result
+
+    def left_as_it_is(self, failure: BaseException) -> OutputError:
+        """Where not even the end of the file can be written: the error that says what is left."""
+        self.close()
+        return OutputError(self._broke_off(failure), f"`funcsnoop recover {self.partial}` finishes the file.")
 
     @as_invoking_user()
     def abort(self) -> None:
@@ -182,6 +186,15 @@ class TraceWriter:
             self._chain.close()
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _broke_off(self, failure: BaseException) -> str:
+        if isinstance(failure, MemoryError):
+            reason = "out of memory"
+        elif isinstance(failure, FuncsnoopError):
+            reason = failure.message
+        else:
+            reason = f"{type(failure).__name__}: {failure}"
+        return f"the recording broke off: {reason}; {self._saved()}"
 
     def _saved(self) -> str:
         return f"{self.rows:,} events were saved before that"
