@@ -13,6 +13,7 @@ import typer
 
 from ..errors import UsageError
 from ..printable import printable
+from .completion import first_of, one_of
 from .sink import check_output, sink
 from .usage import FORMATS, NAMES, check_usage
 
@@ -37,6 +38,7 @@ def analyze(
         None,
         metavar="[REPORT] [TRACE]...",
         help=f"REPORT is one of {', '.join(NAMES)} (default summary); TRACE is by default trace.parquet.",
+        autocompletion=first_of(NAMES),
     ),
     function: list[str] | None = typer.Option(
         None, "--function", metavar="GLOB", help="Only calls of these functions; repeatable."
@@ -91,7 +93,13 @@ def analyze(
         metavar="FUNC:ARG=TYPE",
         help="Read a register as i8 … i64, u8 … u64, ptr or bool; repeatable.",
     ),
-    form: str = typer.Option("table", "--format", metavar="FORMAT", help=f"One of {', '.join(FORMATS)}."),
+    form: str = typer.Option(
+        "table",
+        "--format",
+        metavar="FORMAT",
+        help=f"One of {', '.join(FORMATS)}.",
+        autocompletion=one_of(FORMATS),
+    ),
     output: Path | None = typer.Option(None, "-o", "--output", metavar="FILE", help="Write to FILE."),
     force: bool = typer.Option(False, "--force", help="Replace FILE if it exists."),
 ) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from ..errors import UsageError
 from ..printable import printable
+from .completion import one_of
 from .sink import check_output, sink
 
 if TYPE_CHECKING:
@@ -33,7 +34,13 @@ WEIGHTED = ("folded", "pprof")
 
 def export(
     path: str = typer.Argument("trace.parquet", metavar="[TRACE]", show_default=True),
-    to: str = typer.Option(..., "--to", metavar="FORMAT", help=f"One of {', '.join(NAMES)}."),
+    to: str = typer.Option(
+        ...,
+        "--to",
+        metavar="FORMAT",
+        help=f"One of {', '.join(NAMES)}.",
+        autocompletion=one_of(NAMES),
+    ),
     output: str | None = typer.Option(
         None,
         "-o",
@@ -47,6 +54,7 @@ def export(
         "--weight",
         metavar="WEIGHT",
         help=f"What a stack weighs, {' or '.join(WEIGHTS)}: for {' and '.join(WEIGHTED)}.",
+        autocompletion=one_of(WEIGHTS),
     ),
     function: list[str] | None = typer.Option(
         None,

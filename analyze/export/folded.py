@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from ...printable import printable
 from .source import Source
 from .stacks import Stacks
 
@@ -24,8 +25,4 @@ def write(source: Source, out: BinaryIO) -> None:
 
 
 def _escaped(name: str) -> str:
-    if name.isprintable() and ";" not in name:
-        return name
-    return "".join(
-        "\\x3b" if c == ";" else c if c.isprintable() else c.encode("unicode_escape").decode() for c in name
-    )
+    return printable(name).replace(";", "\\x3b")
