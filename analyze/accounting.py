@@ -23,7 +23,8 @@ def account(found: dict[str, Any], row_groups: pq.FileMetaData, commits: list[Co
     """
     counts, windows, notices = found["counts"], found["loss_windows"], []
     lost = counts["lost"]
-    counted = sum(lost.values())
+    in_kernel = sum(lost.values())
+    left_out = sum(counts.setdefault("filtered", {}).values()) + counts["after_limit"]
     rows = row_groups.num_rows
     last = max(i for i, commit in enumerate(commits) if commit.intact)
     committed = counts["recorded"] + sum(commit.rows for commit in commits[last + 1 :])
@@ -38,15 +39,15 @@ def account(found: dict[str, Any], row_groups: pq.FileMetaData, commits: list[Co
         windows.append(_everywhere(0, damaged))
     if found["end_reason"] == RECORDING:
         placed = sum(window["events"] for window in found["loss_windows"]) - damaged
-        if counted > placed:
-            windows.append(_everywhere(0, counted - placed))
-        unsaved = max(0, counts["produced"] - committed - counted - counts["after_limit"])
+        if in_kernel > placed:
+            windows.append(_everywhere(0, in_kernel - placed))
+        unsaved = max(0, counts["produced"] - committed - in_kernel - left_out)
         lost["unsaved"] = unsaved
         windows.append(_everywhere(_start_of_last(row_groups), unsaved))
         more = f"; at least {unsaved:,} of them" if unsaved else ""
         notices.append(f"the recording was not finished: events after its last commit are missing{more}")
     counts["recorded"] = rows
-    counts["produced"] = rows + sum(lost.values()) + counts["after_limit"]
+    counts["produced"] = rows + sum(lost.values()) + left_out
     found["notices"] = [*found["notices"], *notices]
     return notices
 

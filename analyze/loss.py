@@ -21,6 +21,7 @@ class Loss:
     produced: int
     recorded: int
     lost: dict[str, int]  # events, by cause
+    filtered: dict[str, int]  # events that were left out on purpose, by option
     after_limit: int
     windows: list[LossWindow]
     open: int
@@ -42,6 +43,7 @@ class Loss:
             produced=counts["produced"],
             recorded=counts["recorded"],
             lost=dict(counts["lost"]),
+            filtered=dict(counts["filtered"]),
             after_limit=counts["after_limit"],
             windows=metadata["loss_windows"],
             open=found.get("open", 0),
@@ -79,5 +81,7 @@ class Loss:
         lost = sum(self.lost.values())
         share = f" ({lost / self.produced:.2%})" if lost and self.produced else ""
         events = f"{lost:,} of {self.produced:,} events lost{share}" if lost else "no events lost"
+        for option, count in self.filtered.items():
+            events += f", {count:,} left out by --{option}"
         limit = f", {self.after_limit:,} past the limit" if self.after_limit else ""
         return f"{events}{limit}"

@@ -9,6 +9,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 
 from ..errors import TraceError
 from ..schemas import FORMAT_VERSION, TraceMetadata
+from ..schemas.metadata import NOTHING_FILTERED
 
 #: Any integer that a 64-bit field, signed or not, can hold.
 _LEAST, _GREATEST = -(1 << 63), (1 << 64) - 1
@@ -33,6 +34,7 @@ def decode(raw: bytes, name: str) -> TraceMetadata:
             f"{name} has format version {version}, and this funcsnoop reads up to {FORMAT_VERSION}",
             "update funcsnoop on this machine to the version that recorded it, or a later one",
         )
+    _add_what_came_later(found)
     problem = _problem(found, TraceMetadata, "")
     if problem is None:
         cookies = [function["cookie"] for function in found["functions"]]
@@ -42,6 +44,15 @@ def decode(raw: bytes, name: str) -> TraceMetadata:
         raise TraceError(f"{name}: its metadata is not valid ({problem})", damaged)
     # Without an escape there is no surrogate: JSON in UTF-8 cannot hold one as it is.
     return cast(TraceMetadata, _encodable(found) if b"\\u" in raw else found)
+
+
+def _add_what_came_later(found: Any) -> None:
+    """Earlier recorders had no filters, and said nothing of them."""
+    if isinstance(found, dict):
+        found.setdefault("events", "sides")
+        found.setdefault("filters", NOTHING_FILTERED)
+        if isinstance(found.get("counts"), dict):
+            found["counts"].setdefault("filtered", {})
 
 
 def _problem(value: Any, kind: Any, where: str) -> str | None:

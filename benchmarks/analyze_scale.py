@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from funcsnoop.schemas import EVENTS, METADATA_KEY
+from funcsnoop.schemas.metadata import NOTHING_FILTERED
 
 FUNCTIONS = 200
 TEMPLATE = 20_000  # events of the call tree that is repeated
@@ -136,6 +137,8 @@ def metadata(
         "attach": "session",
         "layout": "lean",
         "args": 6,
+        "events": "sides",
+        "filters": dict(NOTHING_FILTERED),
         "ring_bytes": 1 << 24,
         "started": {"monotonic_ns": first, "boottime_ns": first, "realtime_ns": 1_700_000_000 * 10**9},
         "ended": {"monotonic_ns": last, "boottime_ns": last, "realtime_ns": 1_700_000_100 * 10**9},
@@ -176,6 +179,7 @@ def metadata(
             "produced": produced,
             "recorded": recorded,
             "lost": {"buffer": produced - recorded},
+            "filtered": {},
             "after_limit": 0,
         },
         "loss_windows": windows,

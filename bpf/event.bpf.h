@@ -10,6 +10,8 @@ enum event_type {
 	EVENT_ENTRY,
 	EVENT_EXIT,
 	EVENT_TAIL, /* an exit by a tail jump: what it returns is not known yet */
+	EVENT_SPAN, /* an entry and the exit that comes next in its thread, in one */
+	EVENT_TAIL_SPAN,
 };
 
 /*
@@ -26,6 +28,8 @@ enum event_type {
  *   40-61  generic_exit on a perf event    the process that the probe is for, 0 for any: the kernel's own
  *                                          filter does not hold there on 6.1, and a return would be seen
  *                                          once for each process traced
+ *   62     generic_entry                   the function's exits are seen by a return probe
+ *   63     generic_entry                   its exits are not seen
  */
 #define COOKIE_FUNCTION(cookie) ((cookie) & 0xffffffffULL)
 #define COOKIE_CONDITION(cookie) (((cookie) >> 32) & 0xf)
@@ -34,6 +38,8 @@ enum event_type {
 #define COOKIE_TURN(cookie) ((u32)((cookie) >> 38) & 3)
 #define COOKIE_MOVED(cookie) ((((cookie) >> 40) & 0xffff) << 3)
 #define COOKIE_OWNER(cookie) ((u32)((cookie) >> 40))
+#define COOKIE_BY_RETURN (1ULL << 62)
+#define COOKIE_ENTRY_ONLY (1ULL << 63)
 
 struct func_trace_event {
 	enum event_type type;
@@ -44,7 +50,10 @@ struct func_trace_event {
 #ifdef EVENT_NAME
 	char name[FUNC_NAME_LEN];
 #endif
-	u64 args[MAX_ARGS]; /* entries only */
-	u64 ret_val;	    /* exits only */
+	u64 args[MAX_ARGS]; /* not of exits */
+	u64 ret_val;	    /* not of entries */
 	u64 frame;	    /* stack pointer at the function's entry: equal at both sides of a call */
+#ifdef WAIT_NS
+	u64 end; /* of spans: when the function was left; the timestamp is when it was entered */
+#endif
 };

@@ -16,82 +16,42 @@
 #include "event.bpf.h"
 #include "losses.bpf.h"
 #include "processes.bpf.h"
+#include "send.bpf.h"
 #include "turn.bpf.h"
+#ifdef LIVE_CALLS
+#include "live_calls.bpf.h"
+#endif
 #include "tasks.bpf.h"
 #ifdef REG_FLAGS
 #include "jumps.bpf.h"
 #endif
 
-struct func_name {
-	char text[FUNC_NAME_LEN];
-};
-
-BPF_HASH(func_names, u64, struct func_name, MAX_FUNCS);
-BPF_RINGBUF_OUTPUT(events, RINGBUF_BYTES / PAGE_SIZE);
-
-/* Send one event. False where it does not count: it is another link's turn, or the process is not followed. */
+/* Take note of one event. For an entry, whether the call's exit is wanted: not where it does not count, because
+ * it is another link's turn or the process is not followed, nor where a filter leaves the call out. */
 static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type, u64 cookie, u64 frame)
 {
-	/* The clock is read last on the way in and first on the way out: what this program costs
-	 * stays outside of the call that it measures. */
-	u64 function = COOKIE_FUNCTION(cookie), now = type == EVENT_ENTRY ? 0 : snoop_ktime_get_ns();
-	struct func_trace_event *event;
-	struct snoop_counts *count;
-	u32 pid, tgid;
+	u64 now = type == EVENT_ENTRY ? 0 : snoop_ktime_get_ns();
+	struct sender by = {};
 	int zero = 0;
 
-	if (!current_ids(&pid, &tgid) || !has_turn(cookie, pid, type == EVENT_ENTRY, frame) ||
-	    !is_followed(tgid))
+	if (!current_ids(&by.pid, &by.tgid) || !has_turn(cookie, by.pid, type == EVENT_ENTRY, frame) ||
+	    !is_followed(by.tgid))
 		return false;
-	count = counts.lookup(&zero);
-	if (!count)
+	by.count = counts.lookup(&zero);
+	if (!by.count)
 		return true;
 	/* Atomic although per CPU: another thread can preempt this one here and count as well. */
-	__sync_fetch_and_add(&count->produced, 1);
-	event = events.ringbuf_reserve(sizeof(struct func_trace_event));
-	if (!event) {
-		note_loss(count, pid, tgid, frame);
-		return true;
-	}
-	report_loss(pid);
-	event->type = type;
-	event->cookie = function;
-	event->pid = pid;
-	event->tgid = tgid;
-	event->frame = frame;
-#ifdef EVENT_NAME
-	struct func_name *name = func_names.lookup(&function);
-
-	if (name)
-		__builtin_memcpy(event->name, name->text, sizeof(event->name));
+	__sync_fetch_and_add(&by.count->produced, 1);
+#ifdef LIVE_CALLS
+	if (type == EVENT_ENTRY)
+		return enter_call(&by, ctx, cookie, frame);
+	leave_call(&by, ctx, type, COOKIE_FUNCTION(cookie), frame, now);
+#else
+	if (type == EVENT_ENTRY)
+		send_entry(&by, ctx, COOKIE_FUNCTION(cookie), frame);
 	else
-		__builtin_memset(event->name, 0, sizeof(event->name));
+		send_exit(&by, ctx, type, COOKIE_FUNCTION(cookie), frame, now);
 #endif
-	if (type == EVENT_ENTRY) {
-#if MAX_ARGS > 0
-		event->args[0] = ctx->REG_ARG0;
-#endif
-#if MAX_ARGS > 1
-		event->args[1] = ctx->REG_ARG1;
-#endif
-#if MAX_ARGS > 2
-		event->args[2] = ctx->REG_ARG2;
-#endif
-#if MAX_ARGS > 3
-		event->args[3] = ctx->REG_ARG3;
-#endif
-#if MAX_ARGS > 4
-		event->args[4] = ctx->REG_ARG4;
-#endif
-#if MAX_ARGS > 5
-		event->args[5] = ctx->REG_ARG5;
-#endif
-		event->timestamp = snoop_ktime_get_ns();
-	} else {
-		event->ret_val = ctx->REG_RETURN;
-		event->timestamp = now;
-	}
-	events.ringbuf_submit(event, SNOOP_NO_WAKEUP);
 	return true;
 }
 
@@ -116,7 +76,8 @@ int generic_exit(struct pt_regs *ctx)
 
 /*
  * Both sides of a session link (kernel 6.13). From the entry side, 1 tells the kernel to leave the
- * return address of this call alone, as for any process that is not followed, and once the recording is over.
+ * return address of this call alone, as for any process that is not followed, a call that a filter leaves out,
+ * and once the recording is over.
  */
 int generic_session(struct pt_regs *ctx)
 {
@@ -126,7 +87,7 @@ int generic_session(struct pt_regs *ctx)
 		snoop(ctx, EVENT_EXIT, cookie, ctx->REG_SP - FRAME_AT_RETURN);
 		return 0;
 	}
-	return snoop(ctx, EVENT_ENTRY, cookie, ctx->REG_SP) ? 0 : 1;
+	return snoop(ctx, EVENT_ENTRY, cookie | COOKIE_BY_RETURN, ctx->REG_SP) ? 0 : 1;
 }
 
 #ifdef REG_FLAGS

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-#: `enum event_type`; TAIL is an exit whose return value is not known.
-ENTRY, EXIT, TAIL = 0, 1, 2
+#: `enum event_type`; TAIL is an exit whose return value is not known, a span is an entry and its exit.
+ENTRY, EXIT, TAIL, SPAN, TAIL_SPAN = 0, 1, 2, 3, 4
 
 #: Bits of a cookie above the function's own number, as event.bpf.h tells.
 CONDITION_SHIFT = 32
@@ -16,6 +16,8 @@ TAIL_JUMP = 1 << 37
 TURN_SHIFT = 38
 MOVED_SHIFT, MOVED_UNIT, MOST_MOVED = 40, 8, 0xFFFF * 8
 OWNER_SHIFT = 40
+BY_RETURN = 1 << 62
+ENTRY_ONLY = 1 << 63
 
 #: Nobody's turn any more: TURN_OVER in the C file.
 TURN_OVER = 0xFFFFFFFF
@@ -46,11 +48,46 @@ LOSS = np.dtype(
 )
 
 #: `struct ended_thread`
-ENDED_THREAD = np.dtype([("timestamp", "<u8"), ("tgid", "<u4"), ("name", "S16"), ("_padding", "<u4")])
+ENDED_THREAD = np.dtype([("timestamp", "<u8"), ("tgid", "<u4"), ("name", "S16"), ("levels", "<u4")])
 
 
-def event_dtype(layout: str, arguments: int) -> np.dtype[Any]:
-    """`struct func_trace_event` for the layout `lean` or `full` and a number of argument registers."""
+#: `struct snoop_filtered`
+FILTERED = np.dtype(
+    [
+        (name, "<u8")
+        for name in ("brief", "deep", "unsampled", "over_budget", "untracked", "roots", "sampled_roots")
+    ]
+)
+
+#: `struct snoop_budget`
+BUDGET = np.dtype([("calls", "<u8"), ("cut", "<u8")])
+
+#: `struct live_place` and `struct live_stack`
+LIVE_PLACE = np.dtype([("pid", "<u4"), ("level", "<u4")])
+LIVE_STACK = np.dtype(
+    [
+        (name, "<u4")
+        for name in ("tgid", "level", "sent", "highest", "unsampled", "round", "drawn", "_padding")
+    ]
+)
+
+
+def live_call_dtype(arguments: int) -> np.dtype[Any]:
+    """`struct live_call` for a number of argument registers."""
+    fields: list[tuple[Any, ...]] = [
+        ("frame", "<u8"),
+        ("start", "<u8"),
+        ("function", "<u4"),
+        ("by_return", "<u4"),
+    ]
+    if arguments:
+        fields.append(("args", "<u8", (arguments,)))
+    return np.dtype(fields)
+
+
+def event_dtype(layout: str, arguments: int, spans: bool = False) -> np.dtype[Any]:
+    """`struct func_trace_event` for the layout `lean` or `full` and a number of argument registers; with
+    `spans` where entries can wait for their exits."""
     fields: list[tuple[Any, ...]] = [
         ("type", "<u4"),
         ("_padding", "<u4"),
@@ -64,4 +101,6 @@ def event_dtype(layout: str, arguments: int) -> np.dtype[Any]:
     if arguments:
         fields.append(("args", "<u8", (arguments,)))
     fields += [("ret_val", "<u8"), ("frame", "<u8")]
+    if spans:
+        fields.append(("end", "<u8"))
     return np.dtype(fields)

@@ -39,6 +39,13 @@
 #ifndef MAX_PASSED
 #define MAX_PASSED 8192
 #endif
+/* With LIVE_CALLS: threads, and calls that they are in at one time. */
+#ifndef MAX_LIVE_THREADS
+#define MAX_LIVE_THREADS 8192
+#endif
+#ifndef MAX_LIVE_CALLS
+#define MAX_LIVE_CALLS 65536
+#endif
 /* The recorder's own process, as it sees itself. */
 #ifndef RECORDER_TGID
 #define RECORDER_TGID 0
@@ -47,6 +54,7 @@
  * EVENT_NAME      copy the function's name into each event (layout "full"; without it, "lean")
  * ALL_PROCESSES   no process filter, but not the process RECORDER_TGID
  * FOLLOW          processes that a followed one forks are followed too
+ * LIVE_CALLS      keep the calls that each thread is in, for the filters that live_calls.bpf.h lists
  * PIDNS_DEV, PIDNS_INO
  *                 the recorder's pid namespace, where it is not the root one: ids are filtered and
  *                 reported as they are there

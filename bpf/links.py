@@ -19,7 +19,17 @@ from typing import NamedTuple
 from ..errors import FuncsnoopError, KernelError, PrivilegeError, TargetError
 from . import syscall
 from .features import Strategy, uprobe_pmu
-from .layout import CONDITION_SHIFT, CONDITIONAL, MOVED_SHIFT, MOVED_UNIT, OWNER_SHIFT, TAIL_JUMP, TURN_SHIFT
+from .layout import (
+    BY_RETURN,
+    CONDITION_SHIFT,
+    CONDITIONAL,
+    ENTRY_ONLY,
+    MOVED_SHIFT,
+    MOVED_UNIT,
+    OWNER_SHIFT,
+    TAIL_JUMP,
+    TURN_SHIFT,
+)
 from .program import Programs
 
 #: How long old links wait at most for the events that new ones have left to them.
@@ -108,7 +118,7 @@ class Links:
         leaves = [_leave(probe, leave) for probe in probes for leave in probe.leaves]
         both = {probe.site for probe in probes} & {place.site for place in leaves}
         entries = [
-            _Place(probe.site, probe.cookie | probe.moved // MOVED_UNIT << MOVED_SHIFT)
+            _entry(probe)
             for probe in probes
             if probe.site not in both and not (probe.returns and self._strategy is Strategy.SESSION)
         ]
@@ -272,6 +282,15 @@ class Links:
                 links.append(syscall.link_perf_event(loaded, event, place.cookie | more))
             finally:
                 os.close(event)
+
+
+def _entry(probe: Probe) -> _Place:
+    cookie = probe.cookie | probe.moved // MOVED_UNIT << MOVED_SHIFT
+    if probe.returns:
+        cookie |= BY_RETURN
+    elif not probe.leaves:
+        cookie |= ENTRY_ONLY
+    return _Place(probe.site, cookie)
 
 
 def _leave(probe: Probe, leave: Leave) -> _Place:

@@ -30,27 +30,32 @@ BPF_HASH(losing, u32, struct snoop_loss, MAX_LOSING);
 BPF_ARRAY(any_loss, u32, 1);
 BPF_RINGBUF_OUTPUT(losses, LOSS_RING_BYTES / PAGE_SIZE);
 
-/* The ring had no room for an event. Only this thread writes its entry, so nothing here races. */
-static __always_inline void note_loss(struct snoop_counts *count, u32 pid, u32 tgid, u64 frame)
+/* The ring had no room for `events` of this thread, of calls at `frame`; the first of them happened at `since`
+ * (0: now). Only this thread writes its entry, so nothing here races. */
+static __always_inline void note_loss(struct snoop_counts *count, u32 pid, u32 tgid, u64 frame, u64 since, u32 events)
 {
 	u64 now = snoop_ktime_get_ns();
 	struct snoop_loss *loss = losing.lookup(&pid);
 	int zero = 0;
 	u32 yes = 1;
 
-	__sync_fetch_and_add(&count->lost, 1);
+	if (!since)
+		since = now;
+	__sync_fetch_and_add(&count->lost, events);
 	if (loss && loss->events) {
-		loss->events++;
+		loss->events += events;
 		loss->last = now;
+		if (since < loss->first)
+			loss->first = since;
 		if (frame > loss->frame)
 			loss->frame = frame;
 	} else {
 		struct snoop_loss first = {
-			.first = now, .last = now, .frame = frame, .events = 1, .pid = pid, .tgid = tgid
+			.first = since, .last = now, .frame = frame, .events = events, .pid = pid, .tgid = tgid
 		};
 
 		if (losing.update(&pid, &first))
-			__sync_fetch_and_add(&count->unplaced, 1);
+			__sync_fetch_and_add(&count->unplaced, events);
 	}
 	any_loss.update(&zero, &yes);
 }

@@ -21,7 +21,22 @@ from ..errors import KernelError, PrivilegeError
 from . import syscall
 from .arch import host
 from .binding import load_bcc
-from .layout import BIRTH, COUNTS, ENDED_THREAD, LOSS, NAME_BYTES, PASSED_BYTES, TURN, TURN_OVER, event_dtype
+from .filters import NO_FILTERS, FilteredCounts, Filters, waiting_entries
+from .layout import (
+    BIRTH,
+    COUNTS,
+    ENDED_THREAD,
+    FILTERED,
+    LIVE_PLACE,
+    LIVE_STACK,
+    LOSS,
+    NAME_BYTES,
+    PASSED_BYTES,
+    TURN,
+    TURN_OVER,
+    event_dtype,
+    live_call_dtype,
+)
 from .ring import Ring
 
 SOURCE = Path(__file__).with_name("func_snoop.bpf.c")
@@ -51,6 +66,7 @@ class Sizes:
     follow: bool = False
     #: Device and inode of the recorder's pid namespace, where it is not the root one.
     pid_namespace: tuple[int, int] | None = None
+    filters: Filters = NO_FILTERS
 
     def flags(self) -> list[str]:
         flags = [
@@ -72,7 +88,7 @@ class Sizes:
         if self.pid_namespace:
             device, inode = self.pid_namespace
             flags += [f"-DPIDNS_DEV={device}ULL", f"-DPIDNS_INO={inode}ULL"]
-        return flags
+        return flags + self.filters.flags()
 
 
 class EventCounts(NamedTuple):
@@ -108,6 +124,7 @@ class EndedThread:
     tgid: int
     name: str
     end_ns: int  # CLOCK_MONOTONIC
+    levels: int  # that `live_calls` still holds of it
 
 
 class Programs:
@@ -250,10 +267,41 @@ class Programs:
                 tgid=int(row["tgid"]),
                 name=bytes(row["name"]).decode(errors="backslashreplace"),
                 end_ns=int(row["timestamp"]),
+                levels=int(row["levels"]),
             )
             for key, value in taken
             for row in np.frombuffer(value, ENDED_THREAD)
         ]
+
+    def filtered(self) -> FilteredCounts:
+        """Events that filters left out so far, over all CPUs."""
+        if not self.sizes.filters.any:
+            return FilteredCounts()
+        raw = syscall.lookup_map(self._map("filtered"), bytes(4), _possible_cpus() * FILTERED.itemsize)
+        table = np.frombuffer(raw, FILTERED)
+        return FilteredCounts(**{name: int(table[name].sum()) for name in FILTERED.names or ()})
+
+    def take_waiting(self, now_ns: int) -> tuple[NDArray[Any], int]:
+        """Entries that wait for their exits, of calls that `--min-duration` keeps, and the number of others.
+
+        Ask once, when no probe fires any more. The records are of the ring's type.
+        """
+        sizes = self.sizes
+        if not sizes.filters.waits:
+            return np.zeros(0, self._event_dtype()), 0
+        calls = live_call_dtype(sizes.arguments).itemsize
+        return waiting_entries(
+            syscall.take_all(self._map("stacks"), 4, LIVE_STACK.itemsize),
+            syscall.take_all(self._map("live_calls"), LIVE_PLACE.itemsize, calls),
+            sizes.layout,
+            sizes.arguments,
+            now_ns - (sizes.filters.min_duration_ns or 0),
+        )
+
+    def forget_calls(self, pid: int, levels: int) -> None:
+        """Make room in `live_calls`, which has so many levels of a thread that has ended."""
+        for level in range(levels):
+            syscall.delete_from_map(self._map("live_calls"), np.array((pid, level), LIVE_PLACE).tobytes())
 
     def loss_ring(self) -> Ring:
         """A view of the ring buffer that holds records of type `LOSS`; one at a time."""
@@ -261,9 +309,7 @@ class Programs:
 
     def ring(self) -> Ring:
         """A view of the ring buffer of events; one at a time."""
-        return Ring(
-            self._map("events"), self.sizes.ring_bytes, event_dtype(self.sizes.layout, self.sizes.arguments)
-        )
+        return Ring(self._map("events"), self.sizes.ring_bytes, self._event_dtype())
 
     def close(self) -> None:
         """Unload; attached links keep what they use until they are closed."""
@@ -279,6 +325,9 @@ class Programs:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _event_dtype(self) -> np.dtype[Any]:
+        return event_dtype(self.sizes.layout, self.sizes.arguments, self.sizes.filters.waits)
 
     def _map(self, name: str) -> int:
         return int(self._module[name.encode()].map_fd)

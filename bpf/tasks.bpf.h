@@ -12,7 +12,7 @@ struct ended_thread {
 	u64 timestamp; /* CLOCK_MONOTONIC, ns */
 	u32 tgid;
 	char name[16];
-	u32 padding;
+	u32 levels; /* that live_calls still has of it */
 };
 
 BPF_HASH(ended_threads, u32, struct ended_thread, MAX_ENDED);
@@ -52,6 +52,17 @@ int task_exec(struct bpf_raw_tracepoint_args *ctx)
 	u32 pid, tgid;
 	u64 now = snoop_ktime_get_ns();
 
+#ifdef LIVE_CALLS
+	if (current_ids(&pid, &tgid) && is_followed(tgid)) {
+#ifndef PIDNS_INO
+		u32 before = ctx->args[1];
+
+		if (before != pid)
+			leave_all(before, tgid);
+#endif
+		leave_all(pid, tgid);
+	}
+#endif
 	if ((u32)ctx->args[1] == (u32)snoop_get_current_pid_tgid())
 		return 0;
 	if (current_ids(&pid, &tgid) && is_followed(tgid))
@@ -79,6 +90,9 @@ int thread_end(void *ctx)
 	ended.timestamp = snoop_ktime_get_ns();
 	ended.tgid = tgid;
 	snoop_get_current_comm(ended.name, sizeof(ended.name));
+#ifdef LIVE_CALLS
+	ended.levels = leave_all(pid, tgid);
+#endif
 	ended_threads.update(&pid, &ended);
 #ifdef FOLLOW
 	u32 *threads = live_threads.lookup(&tgid);

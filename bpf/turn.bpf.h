@@ -60,6 +60,14 @@ static __always_inline bool has_turn(u64 cookie, u32 pid, bool is_entry, u64 fra
 	return mine;
 }
 
+static __always_inline bool is_over(void)
+{
+	int zero = 0;
+	struct snoop_turn *this = turn.lookup(&zero);
+
+	return !this || this->now == TURN_OVER;
+}
+
 static __always_inline void end_turns(void)
 {
 	struct snoop_turn over = { .now = TURN_OVER };

@@ -33,3 +33,11 @@ def show_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
+
+
+def parse_share(text: str) -> int:
+    """How many there are to one that is taken: 100 of `1/100`. Raises UsageError."""
+    one, _, many = text.partition("/")
+    if one.strip() != "1" or not many.strip().isdecimal() or not 1 <= int(many) <= 1 << 31:
+        raise UsageError(f"'{text}' is not a share", "Give one in so many, such as 1/100.")
+    return int(many)

@@ -18,13 +18,18 @@ from .recording_options import (
     Buffer,
     CommandLine,
     Duration,
+    Events,
+    EventsBy,
     Excluded,
     Exit,
     ExitBy,
     Follow,
     Force,
     Functions,
+    MaxDepth,
+    MinDuration,
     Pids,
+    Sample,
     SiteAt,
     SitePolicy,
     chosen_target,
@@ -69,6 +74,10 @@ def record(
     args: Annotated[
         int, typer.Option("--args", metavar="N", min=0, max=6, help="Argument registers to record.")
     ] = 6,
+    min_duration: MinDuration = None,
+    max_depth: MaxDepth = None,
+    sample: Sample = None,
+    events: EventsBy = Events.SIDES,
     buffer: Buffer = None,
     layout: Annotated[
         Layout,
@@ -104,12 +113,21 @@ def record(
     # A dry run does without PyArrow, and without bcc.
     with modest_arrow():
         privileges.import_without("numpy", *(() if dry_run else ("pyarrow", "pyarrow.parquet")))
+    from ..bpf.filters import Filters
+    from ..record import filtering
     from ..record.plan import make_plan
-    from .quantities import parse_duration, parse_size
+    from .quantities import parse_duration, parse_share, parse_size
 
     target = chosen_target("record", command, pid, all_processes, environment)
     ring_bytes = None if buffer is None else check_ring_bytes(parse_size(buffer))
     duration_ns = None if duration is None else parse_duration(duration)
+    filters = Filters(
+        min_duration_ns=None if min_duration is None else parse_duration(min_duration),
+        sample=None if sample is None else parse_share(sample),
+        max_depth=max_depth,
+        spans=events is Events.SPANS,
+    )
+    filtering.check(filters, exit_.value)
     plan = make_plan(
         target,
         function or [],
@@ -119,6 +137,7 @@ def record(
         at_entry=site is SitePolicy.ENTRY,
         allow_nop5=allow_nop5,
     )
+    plan = filtering.apply(filters, plan)
     if dry_run:
         from ..bpf.features import Strategy
         from ..record.following import decide
@@ -141,6 +160,7 @@ def record(
         arguments=args,
         ring_bytes=ring_bytes,
         layout=layout.value,
+        filters=filters,
         follow=follow,
         command_identity=root if as_root else None,
         strategy=attach.strategy(),

@@ -29,6 +29,11 @@ class Attach(StrEnum):
         return None if self is Attach.AUTO else Strategy(self.value)
 
 
+class Events(StrEnum):
+    SIDES = "sides"
+    SPANS = "spans"
+
+
 class Exit(StrEnum):
     AUTO = "auto"
     RETURN = "return"
@@ -118,6 +123,30 @@ AllowNop5 = Annotated[
         "--allow-nop5",
         help="Probe functions on the 5-byte NOP that they begin with, which is faster. On some kernels "
         "children that the program forks then die; without this option it is done where they live.",
+    ),
+]
+EventsBy = Annotated[
+    Events,
+    typer.Option(
+        "--events",
+        help="What comes from the kernel: an event for each side of a call; or spans, one for both where no "
+        "other call is recorded inside. The file is the same.",
+    ),
+]
+MinDuration = Annotated[
+    str | None,
+    typer.Option("--min-duration", metavar="TIME", help="Leave calls out that return before: 50us, 1ms."),
+]
+MaxDepth = Annotated[
+    int | None,
+    typer.Option("--max-depth", metavar="N", min=1, help="Leave calls out that are inside of N others."),
+]
+Sample = Annotated[
+    str | None,
+    typer.Option(
+        "--sample",
+        metavar="1/N",
+        help="Of each thread's outermost calls record one in N, with all that is inside it.",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")]

@@ -11,15 +11,18 @@ import threading
 import time
 import traceback
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
+from ..bpf.filters import FilteredCounts
 from ..bpf.program import Missed, Programs
 from ..bpf.ring import Ring
 from ..schemas.metadata import LossWindow
 from .losses import loss_windows
 from .privileges import Capability, renounce
+from .spans import count_events
 
 #: Two busy threads fill a ring at some 200 MB/s; look before a fifth of it can be full.
 _FILL_BYTES_PER_SECOND = 1_000_000_000
@@ -48,6 +51,7 @@ class Drain(threading.Thread):
         self.taken = 0
         self.produced = 0
         self.lost = 0
+        self.filtered = FilteredCounts()
         self.error: BaseException | None = None
         self._programs = programs
         self._ring = ring
@@ -94,6 +98,7 @@ class Drain(threading.Thread):
                 self._count_losses(at_once=stopping)
                 # After the probes are out nothing is added, so that an empty ring stays empty.
                 if stopping and not self._ring.waiting():
+                    self._take_waiting_entries()
                     return
                 if taken * 4 < self._ring.size:
                     time.sleep(self._pause)
@@ -114,18 +119,28 @@ class Drain(threading.Thread):
             if self._waiting_bytes > self._limit:
                 return 0
         batch = self._ring.take()
+        self._hand_on(batch)
+        return len(batch) * self._ring.stride
+
+    def _take_waiting_entries(self) -> None:
+        """Calls that run on: their entries wait in the kernel, and are now known to be without an exit."""
+        entries, too_young = self._programs.take_waiting(time.monotonic_ns())
+        self._hand_on(entries)
+        self.filtered = replace(self.filtered, brief=self.filtered.brief + too_young)
+
+    def _hand_on(self, batch: NDArray[Any]) -> None:
         if len(batch):
-            self.taken += len(batch)
+            self.taken += count_events(batch)
             with self._waiting_lock:
                 self._waiting_bytes += batch.nbytes
             self.batches.put(batch)
-        return len(batch) * self._ring.stride
 
     def _count_losses(self, *, at_once: bool) -> None:
         records = self._loss_ring.take()
         if len(records):
             self._losses.append(records)
         self.produced, self.lost, self._unplaced, self.unfollowed = self._programs.counts()
+        self.filtered = self._programs.filtered()
         if at_once or time.monotonic() >= self._missed_due:
             self.missed = self._programs.missed()
             self._missed_due = time.monotonic() + _MISSED_SECONDS

@@ -18,6 +18,7 @@ from .columns import Columns
 from .drain import Drain
 from .no_file import NoFile
 from .privileges import Capability, renounce
+from .spans import expand
 from .writer import TraceWriter
 
 #: A row group is written when it has this many rows, or is this old.
@@ -78,7 +79,7 @@ class Encoder(threading.Thread):
             if batch is None:
                 self._guard(self._write)
                 return
-            self._guard(self._add, batch)
+            self._guard(self._add, expand(batch))
             self._drain.written(batch)
 
     def _guard(self, step: Callable[..., None], *arguments: NDArray[Any]) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..bpf.features import Strategy
+from ..bpf.filters import FilteredCounts
 from ..schemas import FORMAT_VERSION
 from ..schemas.metadata import ClockSnapshot, Counts, FunctionInfo, LossWindow, TraceMetadata
 from .census import Census
+from .filtering import describe
 from .plan import Plan
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def build_metadata(
     census: Census,
     counts: Counts,
     windows: list[LossWindow],
+    filtered: FilteredCounts,
     notices: list[str],
 ) -> TraceMetadata:
     """The metadata of a recording. It holds `functions` and `notices` themselves, which can grow."""
@@ -59,6 +62,8 @@ def build_metadata(
         "attach": str(strategy),
         "layout": options.layout,
         "args": options.arguments,
+        "events": "spans" if options.filters.spans else "sides",
+        "filters": describe(options.filters, filtered),
         "ring_bytes": ring_bytes,
         "started": started,
         "ended": ended,

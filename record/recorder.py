@@ -14,11 +14,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..bpf.features import Strategy, choose
+from ..bpf.filters import NO_FILTERS, Filters
 from ..bpf.links import Links
 from ..bpf.program import Programs, Sizes
 from ..errors import InterruptError, OutputError, TargetError
 from ..schemas.chain import RECORDING
-from ..schemas.metadata import ClockSnapshot, Counts, TraceMetadata
+from ..schemas.metadata import ClockSnapshot, TraceMetadata
 from .attaching import Attaching
 from .census import Census
 from .columns import Columns
@@ -35,7 +36,7 @@ from .plan import Plan
 from .privileges import Identity, renounce, still_needed
 from .replan import added
 from .signals import Received, Signals
-from .so_far import SoFar, add_missed, add_unsaved, unplaced_loss
+from .so_far import SoFar, add_unsaved, count, unplaced_loss
 from .writer import TraceWriter
 
 _LOOK_SECONDS = 0.1
@@ -55,6 +56,7 @@ class Options:
     arguments: int = 6
     ring_bytes: int | None = None
     layout: str = "lean"
+    filters: Filters = NO_FILTERS
     strategy: Strategy | None = None
     follow: bool | None = None
     command_identity: Identity | None = None  # ours
@@ -144,6 +146,7 @@ class Recorder:
                     all_processes=self._plan.target.everything,
                     follow=self._following.follow,
                     pid_namespace=namespace,
+                    filters=self._options.filters,
                 )
             )
         )
@@ -188,12 +191,13 @@ class Recorder:
             reason=RECORDING,
             exit_status=None,
             census=self._census,
-            counts={"produced": 0, "recorded": 0, "lost": {"buffer": 0}, "after_limit": 0},
+            counts=count(drain, encoder, self._options.filters, 0),
             windows=[],
+            filtered=drain.filtered,
             notices=self._notices,
         )
         # What is long in the metadata is written before there is a probe that could fire meanwhile.
-        self._so_far = SoFar(at_start, self._census, drain, encoder)
+        self._so_far = SoFar(at_start, self._census, drain, encoder, self._options.filters)
         writer.begin(self._so_far)
         drain.start()
         encoder.start()
@@ -267,8 +271,11 @@ class Recorder:
             self._census.add_child(birth)
         for tgid in self._tgids:
             self._census.set_root_tgid(tgid, self._programs.root_tgid(tgid))
-        for tgid in self._census.refresh(self._programs.take_ended_threads()):
+        ended = self._programs.take_ended_threads()
+        for tgid in self._census.refresh(ended):
             self._programs.forget(tgid)
+        for thread in ended:
+            self._programs.forget_calls(thread.pid, thread.levels)
 
     def _watch(
         self,
@@ -348,15 +355,9 @@ class Recorder:
         writer: TraceWriter | NoFile,
         ring_bytes: int,
     ) -> Result:
-        counts: Counts = {
-            "produced": drain.produced,
-            "recorded": writer.rows,
-            "lost": {"buffer": drain.lost},
-            "after_limit": encoder.after_limit,
-        }
+        counts = count(drain, encoder, self._options.filters, writer.rows)
         windows = [*drain.loss_windows(), *self._attaching.windows]
         if drain.missed.events:
-            add_missed(counts, drain.missed.events)
             windows.append(unplaced_loss(started["monotonic_ns"], drain.missed.events))
         if failure is not None:
             reason = "error"
@@ -377,6 +378,7 @@ class Recorder:
             census=self._census,
             counts=counts,
             windows=windows,
+            filtered=drain.filtered,
             notices=self._notices,
         )
         if failure is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..bpf.filters import Filters
 from ..schemas.chain import RECORDING
 from ..schemas.metadata import ANY_FRAME, NO_END, Counts, LossWindow, TraceMetadata
 from .census import Census
 from .drain import Drain
 from .encoder import Encoder
+from .filtering import filtered_by_option, lost_by_cause
 from .losses import loss_windows
 from .metadata import clock_snapshot
 
@@ -23,8 +25,11 @@ class SoFar:
     others by one for all threads.
     """
 
-    def __init__(self, start: TraceMetadata, census: Census, drain: Drain, encoder: Encoder) -> None:
+    def __init__(
+        self, start: TraceMetadata, census: Census, drain: Drain, encoder: Encoder, filters: Filters
+    ) -> None:
         self._start = start
+        self._filters = filters
         self._census = census
         self._drain = drain
         self._encoder = encoder
@@ -33,16 +38,9 @@ class SoFar:
 
     def __call__(self, rows: int) -> TraceMetadata:
         self._take_losses()
-        lost = self._drain.lost
-        after_limit = self._encoder.after_limit
-        counts: Counts = {
-            # The counters are read after the ring: they can be behind what was taken from it.
-            "produced": max(self._drain.produced, rows + lost + after_limit),
-            "recorded": rows,
-            "lost": {"buffer": lost},
-            "after_limit": after_limit,
-        }
-        add_missed(counts, self._drain.missed.events)
+        counts = count(self._drain, self._encoder, self._filters, rows)
+        # The counters are read after the ring: they can be behind what was taken from it.
+        counts["produced"] = max(counts["produced"], _accounted(counts))
         return {
             **self._start,
             "ended": clock_snapshot(),
@@ -60,13 +58,6 @@ class SoFar:
             self.windows += loss_windows(records, 0, _MOST_WINDOWS)
 
 
-def add_missed(counts: Counts, events: int) -> None:
-    """Account for events that the kernel ran no program for, in place."""
-    if events:
-        counts["lost"]["missed"] = events
-        counts["produced"] += events
-
-
 def unplaced_loss(start_ns: int, events: int) -> LossWindow:
     """That they were lost since then, nobody knows when and where."""
     return {
@@ -79,9 +70,29 @@ def unplaced_loss(start_ns: int, events: int) -> LossWindow:
     }
 
 
+def count(drain: Drain, encoder: Encoder, filters: Filters, rows: int) -> Counts:
+    """Where the events are, with `rows` in the file."""
+    counts: Counts = {
+        "produced": drain.produced,
+        "recorded": rows,
+        "lost": lost_by_cause(drain.lost, drain.filtered),
+        "filtered": filtered_by_option(filters, drain.filtered),
+        "after_limit": encoder.after_limit,
+    }
+    if drain.missed.events:
+        # The kernel ran no program for these.
+        counts["lost"]["missed"] = drain.missed.events
+        counts["produced"] += drain.missed.events
+    return counts
+
+
+def _accounted(counts: Counts) -> int:
+    left_out = sum(counts["filtered"].values()) + counts["after_limit"]
+    return counts["recorded"] + sum(counts["lost"].values()) + left_out
+
+
 def add_unsaved(counts: Counts, windows: list[LossWindow], start_ns: int) -> None:
     """Account for events that were taken from the ring and could not be written, in place."""
-    accounted = counts["recorded"] + sum(counts["lost"].values()) + counts["after_limit"]
-    unsaved = max(0, counts["produced"] - accounted)
+    unsaved = max(0, counts["produced"] - _accounted(counts))
     counts["lost"]["unsaved"] = unsaved
     windows.append(unplaced_loss(start_ns, unsaved))

@@ -82,14 +82,47 @@ class LossWindow(TypedDict):
     events: int
 
 
+class BudgetCut(TypedDict):
+    """A function that was called more often than the budget allows."""
+
+    cookie: int
+    time_ns: int  # of the first call that was left out, CLOCK_MONOTONIC
+
+
+class FilterInfo(TypedDict):
+    """What the recording left out on purpose; null where nothing was."""
+
+    min_duration_ns: int | None  # calls that returned before
+    max_depth: int | None  # calls inside so many others
+    sample: int | None  # of the outermost calls of a thread one in so many was kept, with all inside it
+    budget: int | None  # so many calls of each function were kept
+    roots: int | None  # outermost calls, where they were sampled
+    sampled_roots: int | None  # those that were kept
+    budget_cuts: list[BudgetCut]
+
+
+#: What a recording without filters says.
+NOTHING_FILTERED: Final[FilterInfo] = {
+    "min_duration_ns": None,
+    "max_depth": None,
+    "sample": None,
+    "budget": None,
+    "roots": None,
+    "sampled_roots": None,
+    "budget_cuts": [],
+}
+
+
 class Counts(TypedDict):
-    """produced == recorded + sum(lost.values()) + after_limit, always."""
+    """produced == recorded + sum(lost.values()) + sum(filtered.values()) + after_limit, always."""
 
     produced: int  # times a probe fired in a traced process
     recorded: int  # rows in the file
-    # By cause. buffer: the ring was full. missed: the kernel did not run the program. unsaved: not written,
-    # as the disk was full or the recorder was killed. damaged: was in a part of a `.partial` file that is.
+    # By cause. buffer: the ring was full. calls: a filter had no room to keep a call. missed: the kernel did
+    # not run the program. unsaved: not written, as the disk was full or the recorder was killed. damaged:
+    # was in a part of a `.partial` file that is.
     lost: dict[str, int]
+    filtered: dict[str, int]  # left out on purpose, by option: min-duration, max-depth, sample, budget
     after_limit: int  # cut off by --max-events
 
 
@@ -106,6 +139,8 @@ class TraceMetadata(TypedDict):
     attach: str  # session, multi or perf
     layout: str  # lean or full
     args: int  # how many argument registers were recorded
+    events: str  # sides, or spans: a call without another inside came through the ring as one event
+    filters: FilterInfo
     ring_bytes: int
     started: ClockSnapshot
     ended: ClockSnapshot

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from funcsnoop.bpf import syscall
+from funcsnoop.bpf.filters import Filters
 from funcsnoop.bpf.program import Programs, Sizes
 
 ATTACH_TYPES = {
@@ -22,6 +23,19 @@ SIZES = {
     "everyone": Sizes(all_processes=True),
     "namespace": Sizes(layout="full", pid_namespace=NAMESPACE),
     "namespace and forks": Sizes(follow=True, pid_namespace=NAMESPACE),
+    "spans": Sizes(filters=Filters(spans=True)),
+    "spans without arguments": Sizes(arguments=0, filters=Filters(spans=True)),
+    "slow calls": Sizes(layout="full", pid_namespace=NAMESPACE, filters=Filters(min_duration_ns=50_000)),
+    "depth": Sizes(filters=Filters(max_depth=3)),
+    "samples": Sizes(follow=True, filters=Filters(sample=100)),
+    "budget": Sizes(filters=Filters(budget=1009)),
+    "slow calls of samples": Sizes(filters=Filters(min_duration_ns=1_000_000, sample=10, max_depth=5)),
+    "all at once": Sizes(
+        follow=True,
+        pid_namespace=NAMESPACE,
+        layout="full",
+        filters=Filters(spans=True, sample=10, max_depth=5, budget=7),
+    ),
 }
 
 

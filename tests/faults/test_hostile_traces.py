@@ -298,7 +298,7 @@ def test_a_bomb(tmp_path: Path) -> None:
     path = tmp_path / "bomb.parquet"
     recording = sample()
     about = recording.about()
-    about["counts"] = {"produced": rows, "recorded": rows, "lost": {}, "after_limit": 0}
+    about["counts"] = {"produced": rows, "recorded": rows, "lost": {}, "filtered": {}, "after_limit": 0}
     table = recording.events().slice(0, 1)
     part = pa.Table.from_arrays(
         [

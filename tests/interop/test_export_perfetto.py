@@ -85,7 +85,7 @@ def reused(recording: Recording) -> Recording:
     ]
     rows = len(recording.rows)
     recording.metadata["counts"] = {
-        "produced": rows + 18, "recorded": rows, "lost": {"buffer": 18}, "after_limit": 0
+        "produced": rows + 18, "recorded": rows, "lost": {"buffer": 18}, "filtered": {}, "after_limit": 0
     }  # fmt: skip
     return recording
 

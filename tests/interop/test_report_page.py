@@ -208,7 +208,7 @@ def test_light_and_dark(page: Page, tmp_path: Path) -> None:
 
 def test_every_picture_carries_the_loss(page: Page, tmp_path: Path) -> None:
     window = {"pid": 8, "tgid": 7, "start_ns": 50_000, "end_ns": 90_000, "frame": 2**64 - 1, "events": 13}
-    counts = {"produced": 190 + 13, "recorded": 190, "lost": {"buffer": 13}, "after_limit": 0}
+    counts = {"produced": 190 + 13, "recorded": 190, "lost": {"buffer": 13}, "filtered": {}, "after_limit": 0}
     recording = shop()
     counts = counts | {"recorded": len(recording.rows), "produced": len(recording.rows) + 13}
     recording.metadata |= {"loss_windows": [window], "counts": counts}

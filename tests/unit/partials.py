@@ -39,6 +39,7 @@ def about(recorded: int, *, ended: bool = False, lost: int = 0, unsaved: int = 0
         "produced": recorded + lost + unsaved,
         "recorded": recorded,
         "lost": {"buffer": lost},
+        "filtered": {},
         "after_limit": 0,
     }
     reason = "command-exit" if ended else "recording"

@@ -32,7 +32,8 @@ EVIL = 'evil";\x1b[31m\n</script>\\ \u202e'
 def lossy(recording: Recording) -> Recording:
     """The same, with 80 events lost."""
     rows = len(recording.rows)
-    counts = {"produced": rows + 80, "recorded": rows, "lost": {"buffer": 80}, "after_limit": 0}
+    lost = {"buffer": 80}
+    counts = {"produced": rows + 80, "recorded": rows, "lost": lost, "filtered": {}, "after_limit": 0}
     recording.metadata["counts"] = counts
     return recording
 

@@ -1,10 +1,13 @@
 """Loss windows: all events accounted for, and merged ones say no more than they know."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
+from funcsnoop.bpf.filters import FilteredCounts, Filters
 from funcsnoop.bpf.layout import LOSS
 from funcsnoop.record.losses import loss_windows
-from funcsnoop.record.so_far import add_missed, add_unsaved, unplaced_loss
+from funcsnoop.record.so_far import add_unsaved, count, unplaced_loss
 
 
 def losses(*rows):
@@ -44,16 +47,24 @@ def test_never_fewer_than_one_for_each_thread():
 
 
 def test_what_was_not_run_is_lost_and_what_was_not_written_is_told_apart():
-    counts = {"produced": 40, "recorded": 29, "lost": {"buffer": 3}, "after_limit": 1}
-    add_missed(counts, 0)
-    assert counts["lost"] == {"buffer": 3}
-    add_missed(counts, 5)
+    drain = SimpleNamespace(
+        produced=73,
+        lost=5,
+        missed=SimpleNamespace(events=0),
+        filtered=FilteredCounts(brief=20, deep=13, untracked=2),
+    )
+    encoder = SimpleNamespace(after_limit=1)
+    filters = Filters(min_duration_ns=1, max_depth=3)
+    assert count(drain, encoder, filters, 29)["lost"] == {"buffer": 3, "calls": 2}
+    drain.missed.events = 5
+    counts = count(drain, encoder, filters, 29)
     windows = [unplaced_loss(17, 5)]
     add_unsaved(counts, windows, 17)
     assert counts == {
-        "produced": 45,
+        "produced": 78,
         "recorded": 29,
-        "lost": {"buffer": 3, "missed": 5, "unsaved": 7},
+        "lost": {"buffer": 3, "calls": 2, "missed": 5, "unsaved": 5},
+        "filtered": {"min-duration": 20, "max-depth": 13},
         "after_limit": 1,
     }
-    assert [(w["start_ns"], w["events"]) for w in windows] == [(17, 5), (17, 7)]
+    assert [(w["start_ns"], w["events"]) for w in windows] == [(17, 5), (17, 5)]

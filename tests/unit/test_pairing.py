@@ -246,7 +246,7 @@ def test_an_exit_is_lost_only_if_its_entry_could_have_been(
 
 
 def test_loss_without_known_times_can_have_hit_any_call() -> None:
-    counts = {"produced": 3, "recorded": 2, "lost": {"buffer": 1}, "after_limit": 0}
+    counts = {"produced": 3, "recorded": 2, "lost": {"buffer": 1}, "filtered": {}, "after_limit": 0}
     recording = Recording(metadata={"counts": counts})
     recording.entry("f", 10, 1000).exit("g", 20, 900)
     assert [row[6] for row in calls(recording)] == ["lost", "lost"]

@@ -189,6 +189,7 @@ def test_lost_events_are_marked_on_the_map(run: Run, tmp_path: Path) -> None:
         "produced": len(recording.rows) + 3,
         "recorded": len(recording.rows),
         "lost": {"buffer": 3},
+        "filtered": {},
         "after_limit": 0,
     }
     recording.write(tmp_path / "trace.parquet")

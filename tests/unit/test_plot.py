@@ -41,7 +41,15 @@ def subtitle(spec: dict[str, Any]) -> list[str]:
 @pytest.fixture
 def trace(tmp_path: Path) -> Trace:
     recording = Recording(
-        metadata={"counts": {"produced": 21, "recorded": 14, "lost": {"buffer": 7}, "after_limit": 0}}
+        metadata={
+            "counts": {
+                "produced": 21,
+                "recorded": 14,
+                "lost": {"buffer": 7},
+                "filtered": {},
+                "after_limit": 0,
+            }
+        }
     )
     recording.entry("f", 2_000, 1000, 1).entry("g", 2_100, 900).exit("g", 2_200, 900).exit("f", 3_000, 1000)
     recording.entry("f", 5_000, 1000, 1).exit("f", 6_000, 1000).entry("f", 7_000, 1000, 2).exit(

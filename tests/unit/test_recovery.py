@@ -91,6 +91,7 @@ def test_what_is_not_known_is_said(tmp_path: Path) -> None:
         "produced": 1027,
         "recorded": 1000,
         "lost": {"buffer": 20, "unsaved": 7},
+        "filtered": {},
         "after_limit": 0,
     }
     # 20 that were lost at times which nobody has noted, and 7 or more at the end.

@@ -18,7 +18,13 @@ def text_of(shown: str) -> str:
 def test_trace_and_loss(tmp_path: Path) -> None:
     hostile = "</td><script>alert(1)</script>\x1b[31m"
     recording = Recording(metadata={"command": [hostile, "-v"]})
-    recording.metadata["counts"] = {"produced": 9, "recorded": 2, "lost": {"buffer": 4}, "after_limit": 3}
+    recording.metadata["counts"] = {
+        "produced": 9,
+        "recorded": 2,
+        "lost": {"buffer": 4},
+        "filtered": {},
+        "after_limit": 3,
+    }
     recording.entry("f", 10, 1000).entry("g", 20, 900)
     trace = funcsnoop.open(recording.write(tmp_path / "t.parquet"))
     shown = trace._repr_html_()

@@ -223,7 +223,7 @@ def test_bad_usage(run: Run, trace: Path, arguments: list[str], message: str) ->
 def test_lost_events_show_where_they_are_missing(run: Run, tmp_path: Path) -> None:
     recording = nested()
     window = {"pid": 7, "tgid": 7, "start_ns": 1_510_000, "end_ns": 1_590_000, "frame": 3000, "events": 2}
-    counts = {"produced": 16, "recorded": 14, "lost": {"buffer": 2}, "after_limit": 0}
+    counts = {"produced": 16, "recorded": 14, "lost": {"buffer": 2}, "filtered": {}, "after_limit": 0}
     recording.metadata = {"loss_windows": [window], "counts": counts | {"recorded": len(recording.rows)}}
     recording.write(tmp_path / "trace.parquet")
     lines = run("analyze", "replay", "--thread", "7").stdout.splitlines()

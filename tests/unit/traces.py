@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from funcsnoop.schemas import EVENTS, FORMAT_VERSION, MAX_ARGS, METADATA_KEY
+from funcsnoop.schemas.metadata import NOTHING_FILTERED
 
 #: The recording starts at this time, monotonic; the machine booted 5 s of sleep before that says.
 STARTED = {"monotonic_ns": 1_000, "boottime_ns": 5_000_001_000, "realtime_ns": 1_700_000_000_000_000_000}
@@ -102,6 +103,8 @@ class Recording:
             "attach": "session",
             "layout": "lean",
             "args": MAX_ARGS,
+            "events": "sides",
+            "filters": NOTHING_FILTERED,
             "ring_bytes": 16 << 20,
             "started": STARTED,
             "ended": ENDED,
@@ -111,7 +114,7 @@ class Recording:
             "functions": self.table(),
             "skipped": [],
             "notices": [],
-            "counts": counts | {"after_limit": 0},
+            "counts": counts | {"filtered": {}, "after_limit": 0},
             "loss_windows": [],
         } | self.metadata
 
