@@ -34,6 +34,9 @@ class Report:
         #: What the page leaves out, in one line.
         self.loss: str = self._contents["loss"]["text"]
 
+    def __repr__(self) -> str:
+        return f"<report of {self.calls:,} calls; {self.loss}>"
+
     @cached_property
     def html(self) -> str:
         """The whole page."""

@@ -6,7 +6,7 @@ const PART = matchMedia("(max-width: 680px)").matches ? 10 : 200;
 
 const COLUMNS = [
   { label: "Function", key: fn => fn.name.toLowerCase(), text: true },
-  { label: "Latency", key: fn => fn.p50_ns, title: "Spread of latencies, all functions on one logarithmic scale, heights by the square root; sorts by the median" },
+  { label: "Latency", key: fn => fn.p50_ns, title: "Spread of latencies, all functions on one logarithmic scale, and so are their numbers; sorts by the median" },
   { label: "Calls", key: fn => fn.calls, show: fn => count(fn.calls) },
   { label: "Total", key: fn => fn.total_ns, show: fn => duration(fn.total_ns), title: "Time inside the function; of nested calls only the outermost" },
   { label: "Self", key: fn => fn.self_ns, show: fn => duration(fn.self_ns), title: "Time inside the function but not inside recorded callees" },
@@ -108,7 +108,7 @@ function sparkline(fn, bounds, scale) {
   const most = Math.max(...fn.histogram.map(([, calls]) => calls));
   const path = fn.histogram.map(([bucket, calls]) => {
     const [low, high] = bounds[bucket];
-    const x = scale.at(low), width = Math.max(scale.at(high + 1) - x, 1), height = Math.max(1.5, 18 * Math.sqrt(calls / most));
+    const x = scale.at(low), width = Math.max(scale.at(high + 1) - x, 1), height = Math.max(1.5, 18 * Math.log1p(calls) / Math.log1p(most));
     return `M${x.toFixed(1)} 18v${(-height).toFixed(1)}h${width.toFixed(1)}v${height.toFixed(1)}z`;
   }).join("");
   return shape("svg", { class: "spark", viewBox: "0 0 60 18", "aria-hidden": "true" }, shape("path", { d: path }));
