@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import TargetError
-from .elf import Bytes, ElfFile, Segment
+from .elf import SHF_EXECINSTR, Bytes, ElfFile, Segment
 
 _SHT_RELA: Final = 4
 _ET_EXEC: Final = 2
@@ -26,25 +27,16 @@ class CodePointers:
 
     def __init__(self, elf: ElfFile) -> None:
         self._elf = elf
-        self._found: npt.NDArray[np.uint64] | None = None
-        self._relocated: dict[int, int] = {}
-        self.known = True
 
     def inside(self, start: int, end: int) -> bool:
         """Whether data points into [start, end); True where it is not known."""
-        if self._found is None:
-            try:
-                self._found = self._read()
-            except TargetError:
-                self._found, self.known = np.zeros(0, np.uint64), False
-        if not self.known:
+        if self._found is None or not self._low <= start <= end <= self._high:
             return True
         low, high = np.searchsorted(self._found, np.array([start, end], np.uint64)).tolist()
         return bool(high > low)
 
     def at(self, address: int) -> int | None:
         """The pointer at `address`, as it is when the program runs."""
-        self.inside(0, 0)
         if address in self._relocated:
             return self._relocated[address]
         offset = self._elf.offset_of(address)
@@ -52,32 +44,65 @@ class CodePointers:
             return None
         return int.from_bytes(self._elf.bytes_at(offset, 8), "little")
 
-    def _read(self) -> npt.NDArray[np.uint64]:
+    @cached_property
+    def _code(self) -> Sequence[tuple[int, int]]:
+        """(start, end) of where code is, as sections or else segments tell."""
+        sections = [(s.addr, s.addr + s.size) for s in self._elf.sections if s.flags & SHF_EXECINSTR]
+        return sections or [(s.vaddr, s.vaddr + s.filesz) for s in self._elf.loaded if s.flags & 1]
+
+    @property
+    def _low(self) -> int:
+        return min((start for start, _ in self._code), default=0)
+
+    @property
+    def _high(self) -> int:
+        return min(max((end for _, end in self._code), default=0), (1 << 64) - 1)
+
+    @cached_property
+    def _found(self) -> npt.NDArray[np.uint64] | None:
+        """All pointers to code, in ascending order; None where they are not known."""
         elf = self._elf
-        code = [s for s in elf.loaded if s.flags & 1]
-        if not code or sum(s.filesz for s in elf.loaded) > _MOST_DATA or not elf.sections:
-            elf.bad("too large to look for pointers")
-        low = np.uint64(min(s.vaddr for s in code))
-        high = np.uint64(min(max(s.vaddr + s.filesz for s in code), (1 << 64) - 1))
+        if not self._code or sum(s.filesz for s in elf.loaded) > _MOST_DATA or not elf.sections:
+            return None
         parts = []
-        for segment in elf.loaded:
-            start = segment.offset + (-segment.vaddr & 7)
-            for at in range(start, segment.offset + segment.filesz - 7, _CHUNK):
-                size = min(_CHUNK, segment.offset + segment.filesz - at) & ~7
-                words = np.frombuffer(elf.bytes_at(at, size), "<u8")
-                parts.append(words[(words >= low) & (words < high)])
-        for section in elf.sections:
+        try:
+            for segment in elf.loaded:
+                start = segment.offset + (-segment.vaddr & 7)
+                for at in range(start, segment.offset + segment.filesz - 7, _CHUNK):
+                    size = min(_CHUNK, segment.offset + segment.filesz - at) & ~7
+                    parts.append(self._to_code(np.frombuffer(elf.bytes_at(at, size), "<u8")))
+            parts += [self._to_code(table["addend"].view(np.uint64)) for table in self._relocations]
+        except TargetError:
+            return None
+        return np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.uint64)
+
+    def _to_code(self, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        # Most are smaller than any address of code, or larger: one subtraction tells both.
+        low = np.uint64(self._low)
+        return values[values - low < np.uint64(self._high) - low]
+
+    @cached_property
+    def _relocations(self) -> list[npt.NDArray[Any]]:
+        """The relocations by which the loader puts addresses into data; TargetError where damaged."""
+        tables = []
+        for section in self._elf.sections:
             if section.type == _SHT_RELA and section.size <= _MOST_DATA:
                 size = section.size - section.size % _RELOCATION.itemsize
-                table = np.frombuffer(elf.bytes_at(section.offset, size), _RELOCATION)
-                table = table[table["info"] == _RELATIVE]
-                addends = table["addend"].astype(np.uint64)
-                inside = (addends >= low) & (addends < high)
-                parts.append(addends[inside])
-                self._relocated.update(
-                    zip(table["offset"][inside].tolist(), addends[inside].tolist(), strict=True)
-                )
-        return np.sort(np.concatenate(parts))
+                table = np.frombuffer(self._elf.bytes_at(section.offset, size), _RELOCATION)
+                tables.append(table[table["info"] == _RELATIVE])
+        return tables
+
+    @cached_property
+    def _relocated(self) -> dict[int, int]:
+        """What the loader puts where, as far as it leads to code."""
+        if self._found is None:
+            return {}
+        found: dict[int, int] = {}
+        for table in self._relocations:
+            addends = table["addend"].view(np.uint64)
+            inside = addends - np.uint64(self._low) < np.uint64(self._high - self._low)
+            found.update(zip(table["offset"][inside].tolist(), addends[inside].tolist(), strict=True))
+        return found
 
 
 class References:

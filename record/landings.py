@@ -12,10 +12,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .elf import Bytes, ElfFile
+from .elf import SHF_EXECINSTR, Bytes, ElfFile
 from .instructions import Flags, Numbers
 
-_SHF_EXECINSTR: Final = 4
 _CHUNK: Final = 16 << 20
 _CLOSE: Final = 4096
 #: The longest jump, less its prefixes.
@@ -64,7 +63,7 @@ def code_ranges(elf: ElfFile) -> Ranges:
     """(start, end) of the addresses where the file has code."""
     found = []
     segments = [(signed(s.vaddr), signed(s.vaddr) + s.filesz) for s in elf.loaded if s.flags & 1]
-    sections = [(signed(s.addr), signed(s.addr) + s.size) for s in elf.sections if s.flags & _SHF_EXECINSTR]
+    sections = [(signed(s.addr), signed(s.addr) + s.size) for s in elf.sections if s.flags & SHF_EXECINSTR]
     for low, high in segments:
         inside = [(start, end) for start, end in sections if low <= start < end <= high]
         found += inside or [(low, high)]

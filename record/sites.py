@@ -157,11 +157,16 @@ class _Search:
         beginnings = Beginnings(self.entries, self.ends, self.heads, self.lines)
         found = find_landings(self.elf, merged(ranges), beginnings)
         inside: dict[int, set[int]] = {}
-        for row, distance, place, own, call in zip(*(column.tolist() for column in found), strict=True):
+        # Most are tail calls, of whose own parts nobody needs to know where there are none.
+        far = found.own | (found.distances > self.heads[found.functions])
+        if not far.all() and self.around.parts:
+            far[:] = True
+        for row, distance, place, own, call in zip(*(column[far].tolist() for column in found), strict=True):
             if own and not call:
                 inside.setdefault(row, set()).add(distance)
-            elif distance > self.heads[row] and self.is_real(row, distance, place):
-                self.stay(row)
+            elif distance > self.heads[row]:
+                if self.lines[row] > self.heads[row] and self.is_real(row, distance, place):
+                    self.stay(row)
             elif not call and self.in_own_part(row, place) and self.is_real(row, distance, place):
                 self.landed(row, {distance})
         for row, distances in inside.items():

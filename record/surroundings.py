@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_right
+from functools import cached_property
 from typing import Final
 
 from .cfi import Frames
@@ -48,14 +50,7 @@ class Surroundings:
     def __init__(self, elf: ElfFile, table: FunctionTable) -> None:
         self.elf = elf
         self.frames = Frames(elf)
-        self.functions = {f.address: f for f in table.functions}
-        self.starts = [f.address for f in table.functions]
-        self.ends: list[int] = []  # the highest end of all functions so far
-        highest = 0
-        for f in table.functions:
-            highest = max(highest, f.address + f.size)
-            self.ends.append(highest)
-        self.parts = _named_parts(elf)
+        self.table = table
         self.plt = _spans(elf, (".plt", ".iplt"))
         self.code = _spans(elf, (".text", ".init", ".fini", ".plt", ".iplt"))
         self.pointers = CodePointers(elf)
@@ -63,6 +58,23 @@ class Surroundings:
         self._seen: tuple[int, int] | None = None
         self._code = Code(0, 0, b"")
         self.budget = 4 * elf.size + _MORE_THAN_FILE
+
+    @cached_property
+    def functions(self) -> dict[int, Function]:
+        return {f.address: f for f in self.table.functions}
+
+    @cached_property
+    def starts(self) -> list[int]:
+        return [f.address for f in self.table.functions]
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """The highest end of all functions up to each."""
+        return list(itertools.accumulate((f.address + f.size for f in self.table.functions), max))
+
+    @cached_property
+    def parts(self) -> dict[str, list[tuple[int, int]]]:
+        return _named_parts(self.elf)
 
     def decode(self, start: int, size: int) -> Code:
         """The instructions of [start, start + size)."""
