@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from ..errors import UsageError
@@ -63,6 +65,15 @@ def kind_of(casts: Sequence[Cast], name: tuple[str, str], arg: str) -> str | Non
     cast that applies wins.
     """
     return next((cast.kind for cast in reversed(casts) if cast.applies(*name, arg)), None)
+
+
+def kinds_of(casts: Sequence[Cast], functions: pl.LazyFrame) -> Callable[[int, str], str | None]:
+    """`kind_of` by row of the function table and register. Raises UsageError for a cast that applies to
+    nothing.
+    """
+    names = functions.select("demangled", "symbol").collect().rows()
+    check_used(casts, names)
+    return cache(lambda function, arg: kind_of(casts, names[function], arg))
 
 
 def parse_all(casts: Sequence[Cast | str] | Mapping[str, str]) -> list[Cast]:

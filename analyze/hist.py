@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
-from .casts import Cast, apply, check_used, kind_of
+from .casts import apply
 from .tally import Span, Tally
 
 #: Up to this many different values of a register have a row each.
@@ -17,12 +17,12 @@ DURATION = "duration_ns"
 
 
 def tallies(
-    batches: Iterable[pl.DataFrame], value: str, kind_of: Callable[[int], str | None]
+    batches: Iterable[pl.DataFrame], value: str, kind_of: Callable[[int, str], str | None]
 ) -> dict[int, Tally]:
     """The values of the column `value` of calls, by function, in one pass that keeps no calls.
 
     `batches` need `function` and that column, which is `duration_ns`, or a register that is read as
-    `kind_of(function)`, raw where that is None. Functions without a value are not there.
+    `kind_of(function, value)`, raw where that is None. Functions without a value are not there.
     """
     found: dict[int, Tally] = {}
     for batch in batches:
@@ -30,16 +30,9 @@ def tallies(
         for (function,), part in known.partition_by("function", as_dict=True).items():
             values = part[value].to_numpy()
             if value != DURATION:
-                values = apply(values, kind_of(function) or "u64")
+                values = apply(values, kind_of(function, value) or "u64")
             found.setdefault(function, Tally()).add(values)
     return found
-
-
-def kinds(casts: Sequence[Cast], functions: pl.LazyFrame, value: str) -> Callable[[int], str | None]:
-    """What `casts` say of `value`, by function. Raises UsageError for a cast that applies to nothing."""
-    names = functions.select("demangled", "symbol").collect().rows()
-    check_used(casts, names)
-    return lambda function: kind_of(casts, names[function], value)
 
 
 def spans(tally: Tally, value: str) -> list[Span]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from .arrays import Flags
+from .casts import Values
+
 #: The lowest address of what is mapped: programs that are not position-independent begin here.
 LOWEST = 0x400000
 #: What is allocated, and most of what stands in structures, is aligned to this.
@@ -14,6 +19,13 @@ _ALIGNMENT = 8
 def is_pointer(value: int) -> bool:
     """Whether a number looks like the address of an object."""
     return LOWEST <= value < 1 << 57 and value % _ALIGNMENT == 0
+
+
+def look_like_pointers(values: Values) -> Flags:
+    """`is_pointer` of many."""
+    pattern = values.view(np.uint64)
+    found: Flags = (pattern >= LOWEST) & (pattern < 1 << 57) & (pattern % np.uint64(_ALIGNMENT) == 0)
+    return found
 
 
 def are_pointers(row: Mapping[str, Any]) -> bool:

@@ -25,8 +25,10 @@ from . import (
     threads,
     walking,
 )
-from .casts import Cast, parse_all
+from .casts import Cast, kinds_of, parse_all
 from .diff import Side, diff, durations_of
+from .explain import Case, cases_of
+from .explain import table as explanations
 from .loss import Loss
 from .memory import check_fits
 from .pairing import EVENT_BYTES, NEEDS, pair
@@ -188,7 +190,7 @@ class Trace:
         """How the durations of the functions `focus` are distributed, or the values of `arg0` … `ret_val`,
         `schemas.HIST`. `casts` are as in `arguments`.
         """
-        kinds = hist.kinds(parse_all(casts), self.functions, value)
+        kinds = kinds_of(parse_all(casts), self.functions)
         found = hist.tallies(
             self.call_batches(["function", value], paired=self.of(focus, paired)), value, kinds
         )
@@ -235,6 +237,34 @@ class Trace:
         """The same in frames of bounded size; `columns` as of `call_batches`, with `call_id` and `depth`."""
         paired = slowest.threads_of(self.paired, [call_id]).filter(pl.col("call_id") >= call_id)
         return slowest.subtree(self.call_batches(columns, paired=paired), call_id)
+
+    def explain(
+        self,
+        focus: str | Sequence[str] | None = None,
+        casts: Sequence[Cast | str] | Mapping[str, str] = (),
+        slow_ns: int | None = None,
+        paired: pl.LazyFrame | None = None,
+    ) -> pl.LazyFrame:
+        """What separates slow calls of the functions `focus` from the others, `schemas.EXPLAIN`: an argument,
+        the return value, the caller, the thread, or a window of time. No row for a function of which nothing
+        does. `casts` are as in `arguments`; calls are slow from `slow_ns` on, which is chosen if it is None.
+        """
+        cases = self.cases(focus, casts, slow_ns, paired)
+        return explanations({function: case.explain() for function, case in cases.items()}, self.functions)
+
+    def cases(
+        self,
+        focus: str | Sequence[str] | None = None,
+        casts: Sequence[Cast | str] | Mapping[str, str] = (),
+        slow_ns: int | None = None,
+        paired: pl.LazyFrame | None = None,
+    ) -> dict[int, Case]:
+        """What `explain` looks at, by row of the function table."""
+        kinds = kinds_of(parse_all(casts), self.functions)
+        registers = self.value_columns
+        columns = ["function", "caller", "pid", "start", "duration_ns", *registers]
+        batches = self.call_batches(columns, paired=self.of(focus, paired))
+        return cases_of(batches, registers, kinds, self.metadata["started"]["monotonic_ns"], slow_ns)
 
     def diff(
         self,

@@ -27,6 +27,7 @@ Examples:
   funcsnoop analyze callgraph --function main        what main called
   funcsnoop analyze hist --focus sqlite3_step        how its durations are distributed
   funcsnoop analyze slowest --focus sqlite3_step     which calls were slow, and where their time went
+  funcsnoop analyze explain --focus sqlite3_step     what its slow calls have in common
   funcsnoop analyze diff before.parquet after.parquet
   funcsnoop analyze args --as 'read:ret_val=i64'     return values as signed numbers
   funcsnoop analyze calls --format parquet -o calls.parquet
@@ -59,7 +60,7 @@ def analyze(
         None, "--until", metavar="TIME", help="Only calls that began before this long after the start."
     ),
     focus: str | None = typer.Option(
-        None, "--focus", metavar="FUNC", help="callgraph, hist, heatmap, slowest: the function to look at."
+        None, "--focus", metavar="FUNC", help="callgraph, hist, heatmap, slowest, explain: what to look at."
     ),
     arg: list[int] | None = typer.Option(
         None,
@@ -72,6 +73,9 @@ def analyze(
     ret: bool = typer.Option(False, "--ret", help="The same for the return value."),
     call_id: int | None = typer.Option(
         None, "--id", metavar="ID", min=0, help="path: the call, as slowest and calls number it."
+    ),
+    slow: str | None = typer.Option(
+        None, "--slow", metavar="TIME", help="explain: calls are slow that took so long, as 1ms."
     ),
     edges: bool = typer.Option(False, "--callgraph", help="diff: by caller and function."),
     min_percent: float | None = typer.Option(
@@ -117,6 +121,7 @@ def analyze(
         "--arg": bool(arg),
         "--id": call_id is not None,
         "--callgraph": edges,
+        "--slow": slow is not None,
         "--ret": ret,
         "--as": bool(cast),
         "--sort": sort is not None,
@@ -140,6 +145,7 @@ def analyze(
     from ..analyze.trace import Trace
     from . import present
     from .choice import Choice, Wanted, chosen
+    from .quantities import parse_duration
     from .reports import REPORTS
 
     wanted = Wanted(
@@ -152,6 +158,7 @@ def analyze(
         registers=[*(f"arg{n}" for n in dict.fromkeys(arg or [])), *(["ret_val"] if ret else [])],
         call_id=call_id,
         edges=edges,
+        slow_ns=None if slow is None else parse_duration(slow),
     )
     if report != "summary":
         present.check_sort(REPORTS[report], wanted)

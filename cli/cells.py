@@ -52,3 +52,13 @@ def span_text(low: Any, high: Any, kind: str | None) -> str:
         exponent = int(low).bit_length() - 1
         return f"2^{exponent}…2^{exponent + 1}"
     return f"{value_text(low, kind)}…{value_text(high, kind)}"
+
+
+def register_text(register: str, value: int, kind: str | None) -> str:
+    """A value of `arg0` … `ret_val`; without a type it is guessed what it may be."""
+    from ..analyze import registers
+
+    if kind is None:
+        value = registers.as_error(value) if register == "ret_val" else value
+        kind = "ptr" if registers.is_pointer(value) else None
+    return value_text(value, kind)

@@ -31,6 +31,8 @@ class Wanted:
     call_id: int | None = None
     #: Of a diff: by caller and function, and not by function.
     edges: bool = False
+    #: Of an explanation: from which duration on calls are slow.
+    slow_ns: int | None = None
 
     @property
     def value(self) -> str:

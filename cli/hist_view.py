@@ -31,16 +31,17 @@ def rows_of_hist(choice: Choice) -> pl.LazyFrame:
 def draw_hist(choice: Choice, canvas: Canvas) -> None:
     """A histogram for each function in focus, its percentiles marked."""
     from ..analyze import hist
+    from ..analyze.casts import kinds_of
 
     trace, value = choice.trace, choice.wanted.value
-    kinds = hist.kinds(choice.wanted.casts, trace.functions, value)
+    kinds = kinds_of(choice.wanted.casts, trace.functions)
     found = hist.tallies(trace.call_batches(["function", value], paired=choice.paired), value, kinds)
 
     def draw(function: int, name: str, tally: Tally) -> None:
         timed = value == hist.DURATION
         what = "durations" if timed else value
         heading(canvas, name, f"{what} of {count(tally.calls)} call{'s' * (tally.calls != 1)}")
-        _draw(tally, timed, kinds(function) or _guess(tally), canvas)
+        _draw(tally, timed, kinds(function, value) or _guess(tally), canvas)
 
     timed = value == hist.DURATION
     without = "no complete call" if timed else f"no call with {value}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .callgraph_view import draw_callgraph, edges
 from .cells import counts, moments, span_text, texts, times, value_text
 from .diff_view import draw_diff, rows_of_diff
+from .explain_view import draw_explain, rows_of_explain
 from .heatmap_view import draw_heatmap, rows_of_heatmap
 from .hist_view import draw_hist, rows_of_hist
 from .replay_view import draw_path, draw_replay, path_frames, rows_of_path
@@ -233,6 +234,12 @@ REPORTS = {
         _schema("DIFF"),
         rows_of_diff,
         draw=draw_diff,
+    ),
+    "explain": Report(
+        "what the slow calls of a function have in common",
+        _schema("EXPLAIN"),
+        rows_of_explain,
+        draw=draw_explain,
     ),
     "args": Report(
         "arguments and return values, and how latency goes with them",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..printable import printable
-from .cells import value_text
+from .cells import register_text
 
 if TYPE_CHECKING:
     from .choice import Choice
@@ -17,14 +16,13 @@ class Signatures:
     """Writes calls with the values of `columns`, `arg0` … `ret_val`, as the casts of the command line say."""
 
     def __init__(self, choice: Choice, columns: Sequence[str]) -> None:
-        from ..analyze.casts import check_used, kind_of
+        from ..analyze.casts import kinds_of
 
-        names = choice.trace.functions.select("demangled", "symbol").collect().rows()
-        check_used(choice.wanted.casts, names)
-        self._names = [printable(demangled) for demangled, _ in names]
+        names = choice.trace.functions.select("demangled").collect()["demangled"].to_list()
+        self._names = [printable(name) for name in names]
+        self._kind = kinds_of(choice.wanted.casts, choice.trace.functions)
         self._arguments = [name for name in columns if name != "ret_val"]
         self._returns = "ret_val" in columns
-        self._kind = cache(lambda row, column: kind_of(choice.wanted.casts, names[row], column))
 
     def name(self, function: int) -> str:
         return self._names[function]
@@ -49,12 +47,9 @@ class Signatures:
         return f" = {self._text(function, 'ret_val', row['ret_val'])}"
 
     def _text(self, function: int, column: str, value: int | None) -> str:
-        from ..analyze import casts, registers
+        from ..analyze import casts
 
         if value is None:
             return "-"
         kind = self._kind(function, column)
-        if kind is None:
-            value = registers.as_error(value) if column == "ret_val" else value
-            return value_text(value, "ptr" if registers.is_pointer(value) else None)
-        return value_text(casts.apply_one(value, kind), kind)
+        return register_text(column, value if kind is None else casts.apply_one(value, kind), kind)

@@ -16,6 +16,7 @@ NAMES = (
     "path",
     "replay",
     "diff",
+    "explain",
     "args",
     "calls",
     "threads",
@@ -24,20 +25,21 @@ FORMATS = ("table", "json", "ndjson", "csv", "parquet", "markdown")
 
 #: Options that mean something to some reports only, and to which.
 ONLY_FOR = {
-    "--focus": ("callgraph", "hist", "heatmap", "slowest"),
+    "--focus": ("callgraph", "hist", "heatmap", "slowest", "explain"),
     "--min-percent": ("callgraph",),
     "--depth": ("callgraph", "path", "replay"),
     "--arg": ("hist", "slowest", "path", "replay"),
     "--ret": ("hist", "slowest", "path", "replay"),
     "--id": ("path",),
     "--callgraph": ("diff",),
-    "--as": ("args", "hist", "slowest", "path", "replay"),
+    "--slow": ("explain",),
+    "--as": ("args", "hist", "slowest", "path", "replay", "explain"),
 }
 #: What a picture needs.
-NEEDS = {"hist": "--focus", "heatmap": "--focus"}
+NEEDS = {"hist": "--focus", "heatmap": "--focus", "explain": "--focus"}
 #: Reports that are drawn, and have no rows to sort, or to cut.
-UNSORTED = ("hist", "heatmap", "path", "replay")
-UNCUT = ("hist", "heatmap")
+UNSORTED = ("hist", "heatmap", "path", "replay", "explain")
+UNCUT = ("hist", "heatmap", "explain")
 #: Options that choose calls, where only whole threads, or one call, make sense.
 UNFILTERED = {
     "path": ("--function", "--process", "--thread", "--since", "--until"),

@@ -3,7 +3,7 @@
 from .calls import CALLS, STATUS
 from .events import EVENTS, MAX_ARGS
 from .metadata import FORMAT_VERSION, METADATA_KEY, TraceMetadata
-from .reports import ARGS, CALLGRAPH, DIFF, DIFF_EDGES, HEATMAP, HIST, LATENCY, SLOWEST, THREADS
+from .reports import ARGS, CALLGRAPH, DIFF, DIFF_EDGES, EXPLAIN, HEATMAP, HIST, LATENCY, SLOWEST, THREADS
 
 __all__ = [
     "ARGS",
@@ -12,6 +12,7 @@ __all__ = [
     "DIFF",
     "DIFF_EDGES",
     "EVENTS",
+    "EXPLAIN",
     "FORMAT_VERSION",
     "HEATMAP",
     "HIST",

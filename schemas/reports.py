@@ -249,3 +249,39 @@ DIFF_EDGES: Final = pa.schema(
         *_COMPARISON,
     ]
 )
+
+EXPLAIN: Final = pa.schema(
+    [
+        *_FUNCTION,
+        column("calls", pa.uint64(), "complete calls"),
+        column("slow", pa.uint64(), "how many of them are slow"),
+        column("slow_ns", pa.int64(), "duration from which a call is slow", unit="ns"),
+        column("what", pa.string(), "`arg0` … `arg5`, `ret_val`, `caller`, `thread` or `time`"),
+        column(
+            "low",
+            VALUE,
+            "least value: of a register, of thread ids, or of CLOCK_MONOTONIC in ns; null for a caller",
+            nullable=True,
+        ),
+        column("high", VALUE, "greatest value, included", nullable=True),
+        column("caller", pa.string(), "the caller, demangled; null at a root", nullable=True),
+        column("matching_calls", pa.uint64(), "complete calls with such a value"),
+        column("matching_slow", pa.uint64(), "how many of them are slow"),
+        column(
+            "explained",
+            pa.float64(),
+            "share of the slow calls that would not be slow, were calls with such a value slow as rarely as "
+            "the others",
+        ),
+        column(
+            "separation",
+            pa.float64(),
+            "share of the slow calls with such a value, less that of the other calls",
+        ),
+        column(
+            "p_value",
+            pa.float64(),
+            "how likely chance gives as much, corrected for the number of conditions looked at",
+        ),
+    ]
+)

@@ -36,7 +36,8 @@ def keys(kind: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "report", ["latency", "callgraph", "hist", "heatmap", "slowest", "diff", "args", "calls", "threads"]
+    "report",
+    ["latency", "callgraph", "hist", "heatmap", "slowest", "diff", "explain", "args", "calls", "threads"],
 )
 def test_every_column_is_described(report: str) -> None:
     schema = getattr(schemas, report.upper())
