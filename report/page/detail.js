@@ -61,7 +61,7 @@ function relatives(edges, side, functions, choose, none) {
   const most = Math.max(...edges.map(edge => edge[3] || 0), 1);
   const rows = edges.slice(0, RELATIVES).map(edge => {
     const other = functions[edge[side]];
-    const name = other ? element("button", { title: other.name, onclick: () => choose(other.place) }, ...breakable(other.short))
+    const name = other ? element("button", { title: other.name, onclick: () => choose(other.place, true) }, ...breakable(other.short))
       : element("span", { class: "soft" }, "no recorded caller");
     return element("tr", {}, element("td", {}, name),
       element("td", { class: "share" }, element("i", { style: `width: ${100 * (edge[3] || 0) / most}%` })),

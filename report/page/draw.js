@@ -49,7 +49,8 @@ function logScale(low, high, from, to) {
       if (value >= 1 && Math.log(value) >= least - 1e-9 && Math.log(value) <= most + 1e-9) ticks.push(value);
     }
   }
-  return { at, ticks };
+  // Too narrow for round numbers.
+  return { at, ticks: ticks.length > 1 ? ticks : [...new Set([low, high])] };
 }
 
 /* Round times between `start` and `end`, ns, that `room` labels have place for. */

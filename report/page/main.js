@@ -24,15 +24,13 @@
   modulePlace.of = module => Math.min(rank.get(module), HUES.length - 1);
 
   let mark = () => {};
-  const choose = (place, scroll = true) => {
+  const choose = (place, reveal = false) => {
     if (!functions[place]) return;
     mark(place);
     drawDetail(data, functions, functions[place], choose);
-    const detail = byId("detail");
     // Where it stands below the table, the choice would go unseen.
-    if (scroll && getComputedStyle(detail).position === "static" && detail.contains(document.activeElement) === false && chosenInTable()) detail.scrollIntoView();
+    if (reveal && getComputedStyle(byId("detail")).position === "static") byId("detail").scrollIntoView();
   };
-  const chosenInTable = () => byId("table").contains(document.activeElement);
 
   drawSummary(data);
   drawLegend(data, modulePlace);
@@ -40,7 +38,7 @@
   drawFlame(data, data.names, telling, modulePlace, choose);
   drawThreads(data);
   drawRecording(data);
-  if (functions.length) choose(0, false);
+  if (functions.length) choose(0);
   else drawDetail(data, functions, null, choose);
 
   for (const button of document.querySelectorAll("[data-to]"))

@@ -71,7 +71,7 @@ function drawTable(data, functions, choose) {
     const name = element("td", { title: fn.name === fn.short ? null : fn.name },
       element("button", { class: "name" }, ...breakable(fn.short)), element("span", { class: "module" }, fn.module));
     const spark = element("td", {}, sparkline(fn, data.bounds, scale));
-    return element("tr", { "data-function": fn.place, class: fn.place === chosen ? "chosen" : null, onclick: () => choose(fn.place) }, name, spark, ...cells);
+    return element("tr", { "data-function": fn.place, class: fn.place === chosen ? "chosen" : null, onclick: () => choose(fn.place, true) }, name, spark, ...cells);
   }
 
   let chosen = -1;
