@@ -58,7 +58,7 @@ def render(data: dict[str, Any]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader(__package__, "page"),
+        loader=PackageLoader(__package__, "web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -66,10 +66,10 @@ def render(data: dict[str, Any]) -> str:
     )
     parts = files(__package__)
     scripts = [parts.joinpath("vendor", "flamegraph.js").read_text(encoding="utf-8")]
-    scripts += [parts.joinpath("page", f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    scripts += [parts.joinpath("web", f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
     text = environment.get_template("page.html").render(
         title=_title(data["facts"]),
-        style=parts.joinpath("page", "style.css").read_text(encoding="utf-8"),
+        style=parts.joinpath("web", "style.css").read_text(encoding="utf-8"),
         scripts=scripts,
         licences=parts.joinpath("vendor", "LICENSES.txt").read_text(encoding="utf-8"),
         data=to_json(data),
