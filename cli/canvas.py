@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TextIO
@@ -29,6 +30,11 @@ class Canvas:
     def paint(self, text: str, style: str) -> str:
         """`text` in a style, the numbers of SGR as `1;31`; as it is where colours are not wanted."""
         return painted(text, style) if self.colour else text
+
+    def say(self, text: str, style: str = "") -> None:
+        """Write a sentence, broken between words where it is longer than a line."""
+        lines = [text] if self.width is None else textwrap.wrap(text, max(self.width, 20))
+        self.out.writelines(self.paint(line, style) + "\n" for line in lines)
 
     def flow(self, items: Iterable[tuple[str, str]]) -> None:
         """Write texts, each with a style, one after the other, in as many lines as they need."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..printable import printable
 from .ordering import ordered
 from .table import Column, write_table
-from .units import count, duration
+from .units import count, duration, elide_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,16 +39,16 @@ def draw_diff(choice: Choice, canvas: Canvas) -> None:
     assert choice.other is not None
     traces = choice.trace, choice.other.trace
     for letter, trace in zip("AB", traces, strict=True):
-        canvas.out.write(_about(letter, trace))
+        canvas.out.write(elide_name(*_about(letter, trace), canvas.width or 10**6) + "\n")
     frame = ordered(rows_of_diff(choice), choice.wanted.sort).collect()
     for warning in _warnings(*traces):
-        canvas.flow([(warning, "33")])
+        canvas.say(warning, "33")
     if frame.is_empty():
         canvas.out.write("no calls in either trace\n")
         return
     what = "caller and function" if choice.wanted.edges else "function"
     if frame["change"].is_in(["only_a", "only_b"]).all():
-        canvas.out.write(f"the traces have no {what} in common\n")
+        canvas.say(f"the traces have no {what} in common")
     shown = frame if choice.wanted.top is None else frame.head(choice.wanted.top)
     canvas.out.write("\n")
     write_table(_columns(shown, edges=choice.wanted.edges), canvas.out, canvas.width, colour=canvas.colour)
@@ -58,11 +58,11 @@ def draw_diff(choice: Choice, canvas: Canvas) -> None:
     _conclude(frame, canvas)
 
 
-def _about(letter: str, trace: Trace) -> str:
+def _about(letter: str, trace: Trace) -> tuple[str, str]:
     about = trace.metadata
     seconds = (about["ended"]["monotonic_ns"] - about["started"]["monotonic_ns"]) / 10**9
     recorded = f"{about['counts']['recorded']:,} events in {seconds:,.2f} s"
-    return f"{letter}  {printable(str(trace.path))}: {recorded}\n"
+    return f"{letter}  {printable(str(trace.path))}", f": {recorded}"
 
 
 def _warnings(first: Trace, second: Trace) -> list[str]:
@@ -100,9 +100,9 @@ def _columns(frame: pl.DataFrame, *, edges: bool) -> list[Column]:
             rank=rank,
         )
         for title, name, ranks in (
-            ("TOTAL", "total_ns", (8, 9, 1)),
-            ("SELF", "self_ns", (14, 15, 12)),
-            ("P99", "p99_ns", (10, 11, 13)),
+            ("TOTAL", "total_ns", (9, 10, 3)),
+            ("SELF", "self_ns", (15, 16, 14)),
+            ("P99", "p99_ns", (11, 12, 13)),
         )
         for side, rank in zip(("a", "b", "diff"), ranks, strict=True)
     ]
@@ -116,14 +116,15 @@ def _columns(frame: pl.DataFrame, *, edges: bool) -> list[Column]:
         Column(
             "MOVED",
             [f"{100 * abs(row['moved']):.0f} %" if row["change"] in _STYLES else "" for row in rows],
+            rank=2,
         ),
-        Column("P50 A", [duration(row["p50_ns_a"]) for row in rows], rank=4),
-        Column("P50 B", [duration(row["p50_ns_b"]) for row in rows], rank=5),
-        Column("±", [_ratio(row["p50_ns_a"], row["p50_ns_b"]) for row in rows]),
+        Column("P50 A", [duration(row["p50_ns_a"]) for row in rows], rank=5),
+        Column("P50 B", [duration(row["p50_ns_b"]) for row in rows], rank=6),
+        Column("±", [_ratio(row["p50_ns_a"], row["p50_ns_b"]) for row in rows], rank=1),
         *times[:3],
-        Column("CALLS A", [count(row["calls_a"]) for row in rows], rank=6),
-        Column("CALLS B", [count(row["calls_b"]) for row in rows], rank=7),
-        Column("±", [f"{row['calls_diff']:+,}" if row["calls_diff"] else "0" for row in rows], rank=2),
+        Column("CALLS A", [count(row["calls_a"]) for row in rows], rank=7),
+        Column("CALLS B", [count(row["calls_b"]) for row in rows], rank=8),
+        Column("±", [f"{row['calls_diff']:+,}" if row["calls_diff"] else "0" for row in rows], rank=4),
         *times[3:],
         Column("FUNCTION", [printable(name) for name in names], left=True, elastic=True),
     ]
@@ -152,11 +153,11 @@ def _conclude(frame: pl.DataFrame, canvas: Canvas) -> None:
     tested = frame.filter(pl.col("p_value").is_not_null())
     slower, faster = counts.get("slower", 0), counts.get("faster", 0)
     text = f"{slower:,} slower and {faster:,} faster, of {len(tested):,} with enough calls to tell"
-    canvas.flow([(text, "1" if slower or faster else "")])
+    canvas.say(text, "1" if slower or faster else "")
     ratio = (
         tested.filter(pl.col("p50_ns_a") > 0)
         .select((pl.col("p50_ns_b") / pl.col("p50_ns_a")).median())
         .item()
     )
     if ratio is not None:
-        canvas.flow([(f"the typical median changed by {100 * (ratio - 1):+.1f} %", "")])
+        canvas.say(f"the typical median changed by {100 * (ratio - 1):+.1f} %")

@@ -36,7 +36,7 @@ def draw_explain(choice: Choice, canvas: Canvas) -> None:
         calls = f"{count(case.calls)} complete call{'s' * (case.calls != 1)}"
         heading(canvas, name, calls if enough else f"{calls}, too few to tell")
         if enough and not explanations:
-            canvas.flow([("nothing that was recorded separates slow ones from the others", "")])
+            canvas.say("nothing that was recorded separates slow ones from the others")
         for number, explanation in enumerate(explanations):
             canvas.out.write("\n" if number else "")
             _draw(function, explanation, choice, canvas)
@@ -57,12 +57,18 @@ def _draw(function: int, explanation: Explanation, choice: Choice, canvas: Canva
                 [f"{100 * r.condition.explained:.0f} %" for r in reasons],
                 styles=["1"] * len(reasons),
             ),
-            Column("WHEN", [_words(function, r, choice) for r in reasons], left=True, elastic=True),
-            Column("OF THE SLOW", [_part(r.condition.slow, explanation.slow) for r in reasons]),
+            Column(
+                "WHEN",
+                [_words(function, r, choice) for r in reasons],
+                left=True,
+                elastic=True,
+                narrowest=29,
+            ),
+            Column("OF THE SLOW", [_part(r.condition.slow, explanation.slow) for r in reasons], rank=1),
             Column(
                 "OF THE OTHERS",
                 [_part(r.condition.calls - r.condition.slow, others) for r in reasons],
-                rank=1,
+                rank=2,
             ),
         ],
         canvas.out,

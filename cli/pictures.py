@@ -39,7 +39,8 @@ def draw_each(
 
     functions = choice.trace.functions
     names = functions.select("demangled").collect()["demangled"].to_list()
-    asked = filters.matching(functions, [choice.wanted.focus or "*"])
+    assert choice.wanted.focus is not None
+    asked = filters.matching(functions, [choice.wanted.focus])
     busiest = sorted((f for f in asked if f in found), key=lambda f: -calls_of(found[f]))
     for number, function in enumerate(busiest[:MOST]):
         canvas.out.write("\n" if number else "")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..printable import printable
 from .cells import moment
 from .signatures import Signatures
-from .slowest_view import write_call
-from .units import duration, elide
+from .slowest_view import NARROW, write_call
+from .units import duration, elide, elide_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,10 +96,9 @@ class _Replay:
                     continue
                 if written == self._most:
                     self._flush(level)
-                    self._canvas.out.write(f"first {written:,} calls (--top N shows more")
-                    self._canvas.out.write(
-                        ")\n" if self._canvas.width is None else ", a pipe or file has all)\n"
-                    )
+                    more = "--top N shows more"
+                    more += "" if self._canvas.width is None else ", a pipe or file has all"
+                    self._canvas.say(f"first {written:,} calls ({more})")
                     return
                 self._add(_Call(row, level))
                 written += 1
@@ -145,37 +144,52 @@ class _Replay:
         while self._open and self._open[-1].level >= level:
             call = self._open.pop()
             function, row = call.row["function"], call.row
-            what = ", ".join([self._signatures.name(function), *_remarks(call)])
             returned = self._signatures.returned(function, row)
+            before = f"}}{returned and returned + ';'} /* "
+            after = "".join(f", {remark}" for remark in _remarks(call)) + " */"
             self._line(
                 "",
                 duration(row["duration_ns"]),
                 call.level,
-                f"}}{returned and returned + ';'} /* {what} */",
+                before,
+                self._signatures.name(function),
+                after,
                 row,
             )
 
     def _opened(self, call: _Call) -> None:
-        text = self._signatures.entry(call.row["function"], call.row)
-        self._line(moment(call.row["start"], self._began), "", call.level, text + " {")
+        function, row = call.row["function"], call.row
+        after = self._signatures.arguments(function, row) + " {"
+        start = moment(row["start"], self._began)
+        self._line(start, "", call.level, "", self._signatures.name(function), after)
         self._open.append(call)
 
     def _leaf(self, call: _Call) -> None:
-        text = self._signatures.call(call.row["function"], call.row) + ";"
+        function, row = call.row["function"], call.row
+        after = f"{self._signatures.arguments(function, row)}{self._signatures.returned(function, row)};"
         remarks = _remarks(call)
-        text += f" /* {', '.join(remarks)} */" if remarks else ""
-        row = call.row
-        self._line(moment(row["start"], self._began), duration(row["duration_ns"]), call.level, text, row)
+        after += f" /* {', '.join(remarks)} */" if remarks else ""
+        start, took = moment(row["start"], self._began), duration(row["duration_ns"])
+        self._line(start, took, call.level, "", self._signatures.name(function), after, row)
 
-    def _line(self, start: str, took: str, level: int, text: str, row: dict[str, Any] | None = None) -> None:
+    def _line(
+        self,
+        start: str,
+        took: str,
+        level: int,
+        before: str,
+        name: str = "",
+        after: str = "",
+        row: dict[str, Any] | None = None,
+    ) -> None:
         canvas = self._canvas
         width = canvas.width or 10**6
         indent = min(_STEP * level, _STEP * DEEPEST, width // 3)
-        left = f"{start:>10}  " if width >= 60 else ""
+        left = f"{start:>10}  " if width >= NARROW else ""
         left += canvas.paint(f"{took:>8}", _style(row))
-        used = 10 if width < 60 else 22
-        text = elide(text, max(width - used - indent, 8))
-        canvas.out.write(f"{left}  {'':{indent}}{text}".rstrip() + "\n")
+        room = max(width - (22 if width >= NARROW else 10) - indent, 8)
+        text = before + elide_name(name, after, room - len(before))
+        canvas.out.write(f"{left}  {'':{indent}}{elide(text, room)}".rstrip() + "\n")
 
 
 def _remarks(call: _Call) -> list[str]:

@@ -27,19 +27,14 @@ class Signatures:
     def name(self, function: int) -> str:
         return self._names[function]
 
-    def call(self, function: int, row: Mapping[str, Any]) -> str:
-        """The call of a function, by its row in the function table: `row` has its values."""
-        return self.entry(function, row) + self.returned(function, row)
-
-    def entry(self, function: int, row: Mapping[str, Any]) -> str:
-        """The call without what came back."""
-        name = self._names[function]
+    def arguments(self, function: int, row: Mapping[str, Any]) -> str:
+        """What a function, by its row in the function table, was given; `row` has the values."""
         columns = list(self._arguments)
         while columns and row[columns[-1]] is None:
             columns.pop()
         values = ", ".join(self._text(function, column, row[column]) for column in columns)
         # Parameters are part of the names of C++.
-        return name if name.endswith(")") and not values else f"{name}({values})"
+        return "" if self._names[function].endswith(")") and not values else f"({values})"
 
     def returned(self, function: int, row: Mapping[str, Any]) -> str:
         if not self._returns or row["ret_val"] is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..printable import printable
 from .cells import moment
 from .signatures import Signatures
-from .units import count, duration, elide
+from .units import count, duration, elide, elide_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,6 +20,8 @@ TOP = 10
 #: So many of the functions that ran inside a call are shown.
 _INSIDE = 3
 _INDENT = 10
+#: A terminal of fewer columns has no room for everything in one line.
+NARROW = 60
 
 
 def rows_of_slowest(choice: Choice) -> pl.LazyFrame:
@@ -51,33 +53,40 @@ def write_call(row: dict[str, Any], signatures: Signatures, choice: Choice, canv
     room = max((canvas.width or 10**6) - _INDENT, 8)
     function = next(i for i, f in enumerate(about["functions"]) if f["cookie"] == row["cookie"])
     took = canvas.paint(f"{duration(row['duration_ns']):>{_INDENT - 2}}", "31")
-    canvas.out.write(f"{took}  {canvas.paint(elide(signatures.call(function, row), room), '1')}\n")
+    values = signatures.arguments(function, row) + signatures.returned(function, row)
+    text = elide_name(signatures.name(function), values, room)
+    canvas.out.write(f"{took}  {canvas.paint(text, '1')}\n")
     name = "" if row["thread_name"] is None else f" {printable(row['thread_name'])}"
     began = moment(row["start"], about["started"]["monotonic_ns"])
-    lines = [f"call {row['call_id']} at {began} s in thread {row['pid']}{name}"]
+    lines = [f"call {row['call_id']} at {began} s", f"thread {row['pid']}{name}"]
+    if canvas.width is None or canvas.width >= NARROW:
+        lines = [" in ".join(lines)]
     if row["callers"]:
         lines.append(f"called by {' → '.join(map(printable, row['callers']))}")
     losses = choice.losses(row["tgid"], row["pid"])
     if any(w["end_ns"] >= row["start"] and w["start_ns"] <= row["end"] for w in losses if row["duration_ns"]):
         lines.append("events were lost while it ran: what they were of is missing below")
-    for line in lines + _inside(row):
-        canvas.out.write(f"{'':{_INDENT}}{elide(line, room)}\n")
+    for line in [elide(line, room) for line in lines] + _inside(row, room):
+        canvas.out.write(f"{'':{_INDENT}}{line}\n")
 
 
-def _inside(row: dict[str, Any]) -> list[str]:
+def _inside(row: dict[str, Any], room: int) -> list[str]:
     """Where the time went, most first; nothing where all of it was the call's own."""
     if not row["inside"]:
         return []
     parts = [
-        (item["self_ns"], f"{printable(item['function'])} ×{count(item['calls'])}") for item in row["inside"]
+        (item["self_ns"], printable(item["function"]), f" ×{count(item['calls'])}") for item in row["inside"]
     ]
     rest = parts[_INSIDE:]
-    parts = [*parts[:_INSIDE], (row["self_ns"], "itself")]
+    parts = [*parts[:_INSIDE], (row["self_ns"], "itself", "")]
     parts.sort(key=lambda part: -(part[0] or 0))
     if rest:
-        parts.append((sum(ns for ns, _ in rest), f"{len(rest):,} other function{'s' * (len(rest) != 1)}"))
+        others = f"{len(rest):,} other function{'s' * (len(rest) != 1)}"
+        parts.append((sum(ns for ns, *_ in rest), others, ""))
     whole = max(row["duration_ns"] or 0, 1)
-    return [
-        f"{'-' if ns is None else f'{100 * ns / whole:.1f}':>5} %  {duration(ns):>8}  {what}"
-        for ns, what in parts
-    ]
+    lines = []
+    for ns, name, calls in parts:
+        share = "-" if ns is None else f"{100 * ns / whole:.1f}"
+        figures = f"{share:>5} %  {duration(ns):>8}  "
+        lines.append(figures + elide_name(name, calls, room - len(figures)))
+    return lines

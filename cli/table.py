@@ -9,7 +9,7 @@ from typing import TextIO
 from .canvas import painted
 from .units import elide, width_of
 
-#: An elastic column doesn't get narrower than this.
+#: An elastic column doesn't get narrower than this, unless it says otherwise.
 NARROWEST = 16
 _GAP = 2
 
@@ -26,6 +26,7 @@ class Column:
     rank: int = 0
     left: bool = False
     elastic: bool = False
+    narrowest: int = NARROWEST
     styles: Sequence[str] = ()
 
     @property
@@ -54,7 +55,7 @@ def fit(columns: Sequence[Column], width: int | None) -> tuple[list[Column], lis
     """The columns to show, and how wide each is."""
     shown = list(columns)
     natural = {id(column): column.width for column in columns}
-    least = {id(c): min(natural[id(c)], NARROWEST) if c.elastic else natural[id(c)] for c in columns}
+    least = {id(c): min(natural[id(c)], c.narrowest) if c.elastic else natural[id(c)] for c in columns}
     if width is None:
         return shown, [natural[id(column)] for column in shown]
     while sum(least[id(c)] + _GAP for c in shown) - _GAP > width:

@@ -38,6 +38,12 @@ def elide(text: str, width: int) -> str:
     return f"{start}…{end}"
 
 
+def elide_name(name: str, rest: str, width: int) -> str:
+    """`name` and `rest` in at most `width` columns: the name loses its middle, if enough of it is left."""
+    room = width - width_of(rest)
+    return elide(name, room) + rest if room >= 16 else elide(name + rest, width)
+
+
 def width_of(text: str) -> int:
     """How many columns of a terminal `text` takes."""
     if text.isascii():

@@ -363,7 +363,7 @@ def in_terminal(columns: int, *arguments: str | Path) -> str:
 
 
 @pytest.mark.parametrize("report", ["summary", *TABLES])
-@pytest.mark.parametrize("columns", [60, 80, 132])
+@pytest.mark.parametrize("columns", [60, 80, 132, 200])
 def test_tables_fit_the_terminal(run: Run, trace: Path, report: str, columns: int) -> None:
     text = run("analyze", report, trace, columns=columns, env={"NO_COLOR": "1"}).stdout
     assert max(map(len, text.splitlines())) <= columns
