@@ -99,7 +99,7 @@ class Drain(threading.Thread):
                 # After the probes are out nothing is added, so that an empty ring stays empty.
                 if stopping and not self._ring.waiting():
                     self._take_waiting_entries()
-                    return
+                    break
                 if taken * 4 < self._ring.size:
                     time.sleep(self._pause)
         except BaseException as error:

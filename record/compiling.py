@@ -1,0 +1,86 @@
+"""Compile the BPF program beside the planning: both take about as long, and neither waits for the other."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import replace
+from types import TracebackType
+
+from ..bpf.program import Programs, Sizes
+
+
+class Compiling:
+    """The program of one recording, compiled on a thread of its own as soon as its sizes are guessed.
+
+    A context: on the way out the thread has ended, and what nobody has taken is gone. Nothing may be written
+    to stderr while it runs: what comes there is taken for the compiler's messages.
+    """
+
+    def __init__(self) -> None:
+        self._sizes = Sizes()
+        self._thread: threading.Thread | None = None
+        self._programs: Programs | None = None
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Compiling:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._discard()
+
+    def begin(self, sizes: Sizes) -> None:
+        """Compile for as much, which will do for less too."""
+        before = self._thread
+        self._sizes = sizes
+        self._thread = threading.Thread(target=self._compile, args=(before, sizes), name="compiling")
+        self._thread.start()
+
+    def expect(self, functions: int) -> None:
+        """That there will be so many functions: begin again, if they were thought to be fewer."""
+        if self._thread is not None and functions > self._sizes.functions:
+            self.begin(replace(self._sizes, functions=functions))
+
+    def wait(self) -> None:
+        """From here on stderr can be written to."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def programs(self, sizes: Sizes) -> Programs:
+        """What is needed, whatever was begun; the caller closes it. Raises as `Programs` does."""
+        self.wait()
+        guess = self._sizes
+        enough = guess.functions >= sizes.functions and guess.processes >= sizes.processes
+        same = replace(guess, functions=sizes.functions, processes=sizes.processes) == sizes
+        if self._thread is None or not (enough and same):
+            self._discard()
+            return Programs(sizes)
+        if self._error is not None:
+            raise self._error
+        assert self._programs is not None
+        programs, self._programs = self._programs, None
+        return programs
+
+    def _compile(self, before: threading.Thread | None, sizes: Sizes) -> None:
+        # The recorder waits for signals on its main thread.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        if before is not None:
+            before.join()
+            self._close()
+        self._error = None
+        try:
+            self._programs = Programs(sizes)
+        except Exception as error:
+            # For who asks for the programs.
+            self._error = error
+
+    def _discard(self) -> None:
+        self.wait()
+        self._close()
+
+    def _close(self) -> None:
+        if self._programs is not None:
+            self._programs.close()
+            self._programs = None

@@ -1,0 +1,55 @@
+"""What a recording is to be, and what its BPF program must have room for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ..bpf.filters import NO_FILTERS, Filters
+from ..bpf.program import Sizes
+from .memory import default_ring_bytes
+from .namespaces import pid_namespace
+
+if TYPE_CHECKING:
+    from ..bpf.features import Strategy
+    from .privileges import Identity
+    from .target import Target
+
+#: Processes that can be followed at once, and functions that there is room for without asking.
+_PROCESSES: Final = 8192
+_FUNCTIONS: Final = 1024
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for; None where the recorder decides."""
+
+    output: str | None  # None: no file
+    force: bool = False
+    duration_ns: int | None = None
+    max_events: int | None = None
+    max_size: int | None = None  # bytes of the file
+    sync: bool = False
+    arguments: int = 6
+    ring_bytes: int | None = None
+    layout: str = "lean"
+    filters: Filters = NO_FILTERS
+    strategy: Strategy | None = None
+    follow: bool | None = None
+    command_identity: Identity | None = None  # ours
+    command_outputs: tuple[int | None, int | None] = (None, None)  # stdout, stderr; ours
+
+
+def sizes(options: Options, target: Target, functions: int = 0) -> Sizes:
+    """What the program must have for so many functions; it can follow children, whether that comes or not."""
+    return Sizes(
+        processes=max(_PROCESSES, len(target.pids)),
+        functions=max(_FUNCTIONS, functions),
+        ring_bytes=options.ring_bytes or default_ring_bytes(),
+        arguments=options.arguments,
+        layout=options.layout,
+        all_processes=target.everything,
+        follow=not target.everything,
+        pid_namespace=pid_namespace(),
+        filters=options.filters,
+    )
