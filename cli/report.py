@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -73,14 +75,16 @@ def report(
     opened = Trace(trace)
     if opened.path.suffix == ".partial":
         sys.stderr.write(f"funcsnoop: notice: {printable(opened.metadata['notices'][-1])}\n")
-    paired = chosen(opened, opened.paired, function, process, thread, since, until, beneath=True)
     given = {"function": function, "process": process, "thread": thread, "since": since, "until": until}
     selection = [
         f"{name} {value}"
         for name, values in given.items()
         for value in ([values] if isinstance(values, str) else values or [])
     ]
-    made = Report(opened, paired, selection, casts)
+    with _status() as told:
+        told("calls")
+        paired = chosen(opened, opened.paired, function, process, thread, since, until, beneath=True)
+        made = Report(opened, paired, selection, casts, told)
     if selection and not made.calls:
         raise UsageError(
             f"no call of {trace} is chosen",
@@ -93,3 +97,15 @@ def report(
     sys.stderr.write(
         f"funcsnoop: {count(made.calls)} calls -> {printable(str(page))} ({size}); {made.loss}\n"
     )
+
+
+@contextmanager
+def _status() -> Iterator[Callable[[str], None]]:
+    """On a terminal a line with what is worked on; what this yields is told that."""
+    if not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("reading") as status:
+        yield lambda step: status.update(f"reading {step}")

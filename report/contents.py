@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ..analyze.flame import Tree
-from ..analyze.loglinear import bounds_of
 from ..analyze.loss import Loss
-from ..analyze.registers import are_pointers
 from ..analyze.slices import Slices
-from . import budget
+from . import budget, rows
 from .facts import facts, losses
-from .gather import BITS, NEEDS, gather
+from .gather import NEEDS, gather
 
 if TYPE_CHECKING:
     from ..analyze.casts import Cast
@@ -27,23 +24,25 @@ LOOKED_AT = 200
 #: This many threads, the busiest, have a lane.
 LANES = 48
 
-STATISTICS = (
-    *("calls", "total_ns", "self_ns", "mean_ns", "stddev_ns", "min_ns"),
-    *("p50_ns", "p90_ns", "p95_ns", "p99_ns", "p999_ns", "max_ns", "open", "unwound", "lost"),
-)
-
 
 def contents(
-    trace: Trace, paired: pl.LazyFrame, selection: Sequence[str] = (), casts: Sequence[Cast] = ()
+    trace: Trace,
+    paired: pl.LazyFrame,
+    selection: Sequence[str] = (),
+    casts: Sequence[Cast] = (),
+    told: Callable[[str], None] = lambda step: None,
 ) -> dict[str, Any]:
     """The page's data as plain lists, dictionaries, numbers and text, times in ns from the first event.
 
-    `paired` are the calls chosen of `trace`, by what `selection` says.
+    `paired` are the calls chosen of `trace`, by what `selection` says. `told` hears what comes next: this
+    takes a while where calls are many.
     """
+    told("latencies")
     table = trace.functions.select("function", "cookie", "demangled", "module", "exit").collect()
     latency = trace.latency(paired, marked=True).collect()
     number = dict(zip(table["cookie"].to_list(), table["function"].to_list(), strict=True))
     order = [number[cookie] for cookie in latency["cookie"].to_list()]
+    told("threads")
     threads = trace.threads(paired).collect()
     start, end = threads["first_ns"].min(), threads["last_ns"].max()
     assert start is None or isinstance(start, int)
@@ -51,6 +50,7 @@ def contents(
     heat_span = Slices(start or 0, end or 0, HEAT_SLICES)
     lane_span = Slices(start or 0, end or 0, LANE_SLICES)
     lanes = threads.head(LANES)
+    told("flame graph, histograms")
     gathered = gather(
         trace.call_batches(NEEDS, paired=paired),
         len(table),
@@ -60,17 +60,19 @@ def contents(
         lane_span,
     )
     modules = table["module"].gather(order).unique(maintain_order=True).to_list()
-    histograms = dict(_by_function(gathered.histogram, "bucket", "calls"))
-    rows = _function_rows(latency, table, order, modules, histograms)
-    kept = budget.fitting(rows, budget.FUNCTIONS)
+    histograms = dict(rows.by_function(gathered.histogram, "bucket", "calls"))
+    listed = rows.function_rows(latency, table, order, modules, histograms)
+    kept = budget.fitting(listed, budget.FUNCTIONS)
     place = {function: position for position, function in enumerate(order[: len(kept)])}
-    names = _further_names(gathered.tree, table, place)
-    heat = budget.fitting(_heat(gathered.heat, order, place), budget.HEAT)
+    names = rows.further_names(gathered.tree, table, place)
+    heat = budget.fitting(rows.heat(gathered.heat, order, place), budget.HEAT)
+    told("callers")
     graph = trace.callgraph(paired, marked=True).collect()
-    kept_edges = budget.fitting(_edges(graph, number, place), budget.EDGES)
+    kept_edges = budget.fitting(rows.edges(graph, number, place), budget.EDGES)
+    told("arguments")
     few = pl.Series(order[:LOOKED_AT], dtype=pl.UInt32).implode()
     values = trace.arguments(casts, paired.filter(pl.col("function").is_in(few)), marked=True).collect()
-    arguments = list(_arguments(values, number, place))
+    arguments = list(rows.arguments(values, number, place))
     kept_arguments = budget.fitting(arguments, budget.ARGUMENTS)
     loss = Loss.of(trace.metadata, paired)
     began = trace.metadata["started"]["monotonic_ns"]
@@ -85,11 +87,11 @@ def contents(
         "modules": [
             budget.cut(module) for module in modules[: 1 + max((row[1] for row in kept), default=-1)]
         ],
-        "statistics": list(STATISTICS),
+        "statistics": list(rows.STATISTICS),
         "functions": [row[1:] for row in kept],
-        "functions_left_out": _left_out(latency[len(kept) :]),
-        "bounds": _bounds(gathered.histogram),
-        "flame": _flame(gathered.tree, place | _numbered(gathered.tree, place, len(names))),
+        "functions_left_out": rows.left_out(latency[len(kept) :]),
+        "bounds": rows.bounds(gathered.histogram),
+        "flame": rows.flame(gathered.tree, place | rows.numbered(gathered.tree, place, len(names))),
         "heat": heat,
         "heat_slices": HEAT_SLICES,
         "edges": kept_edges,
@@ -98,148 +100,6 @@ def contents(
         "arguments_of": min(len(order), LOOKED_AT),
         "arguments_left_out": len(arguments) - len(kept_arguments),
         "lane_slices": LANE_SLICES,
-        "threads": _threads(lanes, gathered.lanes.busy.tolist(), lane_span),
+        "threads": rows.threads(lanes, gathered.lanes.busy.tolist(), lane_span),
         "threads_left_out": len(threads) - len(lanes),
     }
-
-
-def _function_rows(
-    latency: pl.DataFrame,
-    table: pl.DataFrame,
-    order: list[int],
-    modules: list[str],
-    histograms: dict[int, list[list[int]]],
-) -> Iterator[list[Any]]:
-    """A row a function: name, module, whether it has no exits, histogram, statistics."""
-    names = [budget.cut(name) for name in table["demangled"].to_list()]
-    paths, exits = table["module"].to_list(), table["exit"].to_list()
-    which = {module: position for position, module in enumerate(modules)}
-    whole = latency.with_columns(pl.col("mean_ns", "stddev_ns").round().cast(pl.Int64))
-    for function, statistics in zip(order, whole.select(STATISTICS).iter_rows(), strict=True):
-        entry_only = int(exits[function] == "none")
-        histogram = [count for pair in histograms.get(function, ()) for count in pair]
-        yield [names[function], which[paths[function]], entry_only, histogram, *statistics]
-
-
-def _by_function(frame: pl.DataFrame, *columns: str) -> Iterator[tuple[int, list[list[int]]]]:
-    """The rows of each function, as lists of `columns`."""
-    for (function,), rows in frame.group_by("function", maintain_order=True):
-        yield function, [list(row) for row in rows.select(columns).iter_rows()]
-
-
-def _left_out(latency: pl.DataFrame) -> dict[str, int]:
-    """What functions that did not fit add up to."""
-    return {
-        "functions": len(latency),
-        "calls": int(latency["calls"].sum()),
-        "self_ns": int(latency["self_ns"].sum() or 0),
-    }
-
-
-def _bounds(histogram: pl.DataFrame) -> dict[str, list[int]]:
-    """The least and greatest latency of each bucket in use."""
-    buckets = histogram["bucket"].unique().sort()
-    low, high = bounds_of(buckets.to_numpy(), BITS)
-    return {
-        str(bucket): [least, most]
-        for bucket, least, most in zip(buckets.to_list(), low.tolist(), high.tolist(), strict=True)
-    }
-
-
-def _further_names(tree: Tree, table: pl.DataFrame, place: dict[int, int]) -> list[str]:
-    """Names of functions in the flame graph that are not in the table, as far as they fit."""
-    names = table["demangled"].to_list()
-    return budget.fitting((budget.cut(names[function]) for function in _unplaced(tree, place)), budget.NAMES)
-
-
-def _unplaced(tree: Tree, place: dict[int, int]) -> list[int]:
-    return [function for function in dict.fromkeys(tree.function.tolist()) if function not in place]
-
-
-def _numbered(tree: Tree, place: dict[int, int], names: int) -> dict[int, int]:
-    return {function: len(place) + k for k, function in enumerate(_unplaced(tree, place)[:names])}
-
-
-def _flame(tree: Tree, place: dict[int, int]) -> dict[str, Any]:
-    """Columns of the tree; `function` is a place in the names, -1 where the name did not fit."""
-    return {
-        "parent": tree.parent.tolist(),
-        "function": [place.get(function, -1) for function in tree.function.tolist()],
-        "calls": tree.calls.tolist(),
-        "own": tree.own.tolist(),
-        "hidden": tree.hidden.tolist(),
-        "time": tree.time,
-        "hidden_ns": tree.hidden_ns + int(tree.hidden.sum()),
-        "hidden_calls": tree.hidden_calls,
-        "least_ns": int(tree.total.min()) if len(tree.total) else 0,
-    }
-
-
-def _heat(heat: pl.DataFrame, order: list[int], place: dict[int, int]) -> Iterator[list[Any]]:
-    """For each function, most time first: its place, and slice, bucket, calls in turn."""
-    cells = dict(_by_function(heat, "slice", "bucket", "calls"))
-    for function in order:
-        if function in cells and function in place:
-            yield [place[function], [value for cell in cells[function] for value in cell]]
-
-
-def _edges(graph: pl.DataFrame, number: dict[int, int], place: dict[int, int]) -> Iterator[list[Any]]:
-    """Caller (-1 at a root), callee, calls, total, self; of functions in the table, most time first."""
-    columns = ("caller_cookie", "callee_cookie", "calls", "total_ns", "self_ns")
-    for caller, callee, *figures in graph.select(columns).iter_rows():
-        above = -1 if caller is None else place.get(number[caller])
-        below = place.get(number[callee])
-        if above is not None and below is not None:
-            yield [above, below, *figures]
-
-
-def _arguments(values: pl.DataFrame, number: dict[int, int], place: dict[int, int]) -> Iterator[list[Any]]:
-    """Function, argument, type (`ptr` where it looks so, null where it is raw), count, distinct, least,
-    greatest, most frequent values, and groups: low, high, calls, median, 99th percentile.
-
-    Values are text: they can be larger than what JavaScript counts exactly.
-    """
-    rows = sorted(
-        (row for row in values.to_dicts() if number[row["cookie"]] in place),
-        key=lambda row: place[number[row["cookie"]]],
-    )
-    for row in rows:
-        kind = "ptr" if row["type"] is None and are_pointers(row) else row["type"]
-        # How large a pointer is says nothing.
-        useless = kind == "ptr" and any(group["low"] != group["high"] for group in row["groups"])
-        yield [
-            place[number[row["cookie"]]],
-            row["arg"],
-            kind,
-            row["count"],
-            row["distinct"],
-            str(row["min"]),
-            str(row["max"]),
-            [[str(item["value"]), item["count"]] for item in row["top"]],
-            []
-            if useless
-            else [
-                [str(group["low"]), str(group["high"]), group["calls"], group["p50_ns"], group["p99_ns"]]
-                for group in row["groups"]
-            ],
-        ]
-
-
-def _threads(threads: pl.DataFrame, busy: list[list[int]], span: Slices) -> list[dict[str, Any]]:
-    """The busiest threads; `lane` is the share of each slice that they were busy, per mille."""
-    lengths = (span.edges[1:] - span.edges[:-1]).tolist()
-    return [
-        {
-            "tgid": row["tgid"],
-            "pid": row["pid"],
-            "name": None if row["thread_name"] is None else budget.cut(row["thread_name"], 100),
-            "calls": row["calls"],
-            "first": row["first_ns"] - span.start,
-            "last": row["last_ns"] - span.start,
-            "busy": row["busy_ns"],
-            "lane": [
-                -(-1000 * time // length) for time, length in zip(lane, lengths, strict=True)
-            ],  # rounded up, so that nothing that ran looks idle
-        }
-        for row, lane in zip(threads.iter_rows(named=True), busy, strict=True)
-    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -26,10 +26,15 @@ class Report:
     """A trace as an HTML page. A notebook shows it in a frame; `save` writes it to a file."""
 
     def __init__(
-        self, trace: Trace, paired: pl.LazyFrame, selection: Sequence[str] = (), casts: Sequence[Cast] = ()
+        self,
+        trace: Trace,
+        paired: pl.LazyFrame,
+        selection: Sequence[str] = (),
+        casts: Sequence[Cast] = (),
+        told: Callable[[str], None] = lambda step: None,
     ) -> None:
-        """Over the calls `paired` of `trace`, chosen by what `selection` says."""
-        self._contents = contents(trace, paired, selection, casts)
+        """Over the calls `paired` of `trace`; the rest as of `contents`."""
+        self._contents = contents(trace, paired, selection, casts, told)
         self.calls: int = self._contents["calls"]
         #: What the page leaves out, in one line.
         self.loss: str = self._contents["loss"]["text"]

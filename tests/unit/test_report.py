@@ -19,9 +19,10 @@ from funcsnoop.analyze.loglinear import bounds_of
 from funcsnoop.analyze.pairing import pair
 from funcsnoop.analyze.slices import Slices
 from funcsnoop.report import budget
-from funcsnoop.report.contents import LANE_SLICES, STATISTICS, contents
+from funcsnoop.report.contents import LANE_SLICES, contents
 from funcsnoop.report.gather import BITS
 from funcsnoop.report.lanes import Lanes
+from funcsnoop.report.rows import STATISTICS
 
 from ..conftest import Finished
 from .traces import Recording, function
