@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
@@ -34,6 +36,14 @@ class Target:
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It stands still inside, wherever it is, unless it has ended."""
+        os.kill(self.pid, signal.SIGSTOP)
+        wait_until(lambda: state(self.pid) in ("T", "Z"))
+        yield
+        os.kill(self.pid, signal.SIGCONT)
 
     def ends_as_if_alone(self) -> None:
         output, _ = self._process.communicate(timeout=60)
@@ -75,6 +85,31 @@ def has_uprobes(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return any(re.search(r"^link_type:\s+uprobe", text, re.MULTILINE) for text in infos)
+
+
+def changed_code(pid: int) -> int:
+    """How many bytes of its executable's code a process has otherwise than the file: breakpoints."""
+    changed = 0
+    executable = os.readlink(f"/proc/{pid}/exe")
+    with open(f"/proc/{pid}/mem", "rb") as memory, open(f"/proc/{pid}/exe", "rb") as file:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, mode, offset, _, _, *path = line.split(maxsplit=5)
+            if "x" not in mode or path != [executable]:
+                continue
+            start, end = (int(address, 16) for address in span.split("-"))
+            memory.seek(start)
+            file.seek(int(offset, 16))
+            # What is mapped behind the file's end is zeros.
+            there, here = memory.read(end - start), file.read(end - start).ljust(end - start, b"\0")
+            changed += sum(a != b for a, b in zip(there, here, strict=True))
+    return changed
+
+
+def state(pid: int) -> str | None:
+    """As in /proc/PID/stat; None if there is no such process."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return None
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:

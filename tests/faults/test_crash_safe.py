@@ -10,13 +10,23 @@ import struct
 import subprocess
 import time
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 import funcsnoop
 
-from .sequences import FUNCSNOOP, check_sequence, has_uprobes, recorder, sequence, wait_until
+from .sequences import (
+    FUNCSNOOP,
+    changed_code,
+    check_sequence,
+    has_uprobes,
+    recorder,
+    sequence,
+    state,
+    wait_until,
+)
 
 #: How often the recorder is killed; FUNCSNOOP_FAULT_RUNS=50 for the full count.
 RUNS = int(os.environ.get("FUNCSNOOP_FAULT_RUNS", "8"))
@@ -66,14 +76,19 @@ def test_killed_at_a_random_moment(build, run, tmp_path, attempt):
     delay = random.Random(attempt).uniform(0.02, 2.5)
     with sequence(build("sequence.c", "-O1"), CALLS) as target, recorder(target, output) as process:
         wait_until(lambda: has_uprobes(process.pid))
+        assert changed_code(target.pid) > 0
         target.go()
         time.sleep(delay)
-        committed = sealed_rows(partial.read_bytes())
-        mine = bpf_objects(process.pid)
-        process.kill()
-        process.wait()
-        assert {kind for kind, _ in mine} == {"link", "prog"}
-        wait_until(lambda: not mine & loaded_objects())
+        # Every second one stands somewhere in the function that is traced, so that it can be looked at.
+        with target.stopped() if attempt % 2 else nullcontext():
+            committed = sealed_rows(partial.read_bytes())
+            mine = bpf_objects(process.pid)
+            process.kill()
+            process.wait()
+            assert {kind for kind, _ in mine} == {"link", "prog"}
+            wait_until(lambda: not mine & loaded_objects())
+            if state(target.pid) == "T":
+                assert changed_code(target.pid) == 0
         target.ends_as_if_alone()
 
     assert not output.exists()
@@ -104,6 +119,7 @@ def test_killed_while_it_starts(build, run, tmp_path, attempt):
         process.kill()
         process.wait()
         wait_until(lambda: not mine & loaded_objects())
+        assert changed_code(target.pid) == 0
         target.go()
         target.ends_as_if_alone()
     if not partial.exists():

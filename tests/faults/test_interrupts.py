@@ -14,7 +14,7 @@ import pytest
 
 import funcsnoop
 
-from .sequences import FUNCSNOOP, OPTIONS, check_sequence, has_uprobes, recorder, sequence, wait_until
+from .sequences import FUNCSNOOP, OPTIONS, check_sequence, has_uprobes, recorder, sequence, state, wait_until
 
 CALLS = 100_003
 ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -24,13 +24,6 @@ def stop(process: subprocess.Popen[str]) -> None:
     """It stands still, so that what is sent to it now comes at once when it goes on."""
     process.send_signal(signal.SIGSTOP)
     wait_until(lambda: state(process.pid) == "T")
-
-
-def state(pid: int) -> str | None:
-    """As in /proc/PID/stat; None if there is no such process."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return None
 
 
 def stopped_with_a_held_command(program: Path, output: Path) -> tuple[subprocess.Popen[str], int]:
