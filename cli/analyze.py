@@ -14,7 +14,7 @@ import typer
 from ..errors import UsageError
 from ..printable import printable
 from .completion import first_of, one_of
-from .sink import check_output, sink
+from .sink import claim_output, sink
 from .usage import FORMATS, NAMES, check_usage
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def analyze(
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet is binary, and this is a terminal", "give a file with -o FILE")
     if output is not None:
-        check_output(output, force=force)
+        claim_output(output, force=force)
 
     from ..analyze import filters
     from ..analyze.casts import Cast

@@ -13,7 +13,7 @@ import typer
 from ..errors import UsageError
 from ..printable import printable
 from .completion import one_of
-from .sink import check_output, sink
+from .sink import claim_output, sink
 
 if TYPE_CHECKING:
     from ..analyze.export import Weight
@@ -98,7 +98,7 @@ def export(
             raise UsageError(f"{to} is binary, and this is a terminal", "give a file with -o FILE")
     else:
         target = Path(output) if output is not None else _beside(Path(path), form.suffix)
-        check_output(target, force=force)
+        claim_output(target, force=force)
 
     span = [None if text is None else parse_duration(text) for text in (since, until)]
     trace = Trace(path)

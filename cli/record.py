@@ -104,9 +104,10 @@ def record(
     Messages go to stderr; stdout belongs to the command, whose exit status is kept.
     """
     from ..record import privileges
+    from ..record.caller import callers_environment
     from ..record.memory import FROM_THE_START, check_limits, check_ring_bytes, modest_arrow
 
-    environment = None if as_root else privileges.users_environment(os.environ)
+    environment = None if as_root else callers_environment(os.environ)
     root = privileges.become_invoking_user(as_root=as_root)
     if not dry_run:
         check_limits(FROM_THE_START)

@@ -41,12 +41,14 @@ def recover(
     """
     from ..analyze.partial import Partial
     from ..record import recovery
+    from ..record.caller import become_caller
 
     if output is None and partial.suffix != recovery.SUFFIX:
         raise UsageError(
             f"{partial} is not named like an unfinished trace, *{recovery.SUFFIX}",
             "Give the .partial file, or say with -o where the finished trace is to go.",
         )
+    become_caller()
     target = output or partial.with_suffix("")
     with recovery.claimed(partial) as descriptor:
         recovery.check_output(target, force=force)

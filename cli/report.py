@@ -11,7 +11,7 @@ import typer
 
 from ..errors import UsageError
 from ..printable import printable
-from .sink import check_output, sink
+from .sink import claim_output, sink
 from .units import count
 
 EPILOG = """\b
@@ -63,7 +63,7 @@ def report(
 ) -> None:
     """Write a trace as one HTML page: flame graph, functions, latencies, arguments, threads."""
     page = output or Path(trace.removesuffix(".partial").removesuffix(".parquet") + ".html")
-    check_output(page, force=force)
+    claim_output(page, force=force)
 
     from ..analyze.casts import Cast
     from ..analyze.trace import Trace

@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import OutputError
+from ..record.caller import become_caller
 
 
-def check_output(output: Path, *, force: bool) -> None:
-    """Raises OutputError where there is such a file and it is not to be replaced."""
+def claim_output(output: Path, *, force: bool) -> None:
+    """Raises OutputError where there is such a file and it is not to be replaced.
+
+    Under sudo it is to be a file of who called it: from here on this process is that user.
+    """
+    become_caller()
     if not force and output.exists() and not _is_special(output):
         raise OutputError(f"{output} exists", "give another name, or --force to replace it")
 

@@ -87,10 +87,11 @@ def top(
             "Record instead, then analyze: funcsnoop record -o trace.parquet ...",
         )
     from ..record import privileges
+    from ..record.caller import callers_environment
     from ..record.memory import FROM_THE_START, check_limits, check_ring_bytes, modest_arrow
 
     check_limits(FROM_THE_START)
-    environment = None if as_root else privileges.users_environment(os.environ)
+    environment = None if as_root else callers_environment(os.environ)
     root = privileges.become_invoking_user(as_root=as_root)
     with modest_arrow():
         privileges.import_without("numpy", "pyarrow", "pyarrow.parquet", "rich.live")

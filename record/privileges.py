@@ -1,8 +1,8 @@
 """Root's power, used for as little and as short as can be.
 
-Under sudo the recorder becomes the user who called it, and keeps root's capabilities aside for what needs
-them; files it opens without them, and the command it launches gets none. Once the probes are in, each
-thread gives up all that the rest of the recording does not need. Sources: capabilities(7), sudo(8).
+Under sudo and its like the recorder becomes the user who called it, and keeps root's capabilities aside for
+what needs them; files it opens without them, and the command it launches gets none. Once the probes are in,
+each thread gives up all that the rest of the recording does not need. Source: capabilities(7).
 """
 
 from __future__ import annotations
@@ -10,22 +10,18 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
-import pwd
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from ..errors import PrivilegeError
+from .caller import caller, cannot_be
 
 _PR_SET_KEEPCAPS: Final = 8
 _CAPABILITY_VERSION_3: Final = 0x20080522
-#: What sudo tells the programs that it runs about itself.
-_SUDO_VARIABLES: Final = ("SUDO_COMMAND", "SUDO_GID", "SUDO_HOME", "SUDO_TTY", "SUDO_UID", "SUDO_USER")
-
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -64,23 +60,20 @@ def become_invoking_user(*, as_root: bool = False) -> Identity | None:
     None, and nothing is done, where there is no other user. With `as_root` the real user id stays root's,
     so that a child can become root again. Raises `PrivilegeError`.
     """
-    caller = _invoking_user()
-    if caller is None:
+    who = caller()
+    if who is None:
         return None
     root = Identity(os.getuid(), os.getgid(), os.getgroups())
     try:
         _check(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
-        os.setgroups(caller.groups)
-        os.setresgid(caller.gid, caller.gid, caller.gid)
-        os.setresuid(0 if as_root else caller.uid, caller.uid, caller.uid)
+        os.setgroups(who.groups)
+        os.setresgid(who.gid, who.gid, who.gid)
+        os.setresuid(0 if as_root else who.uid, who.uid, who.uid)
         _check(_libc.prctl(_PR_SET_KEEPCAPS, 0, 0, 0, 0))
         sets = _capget()
         _capset(sets._replace(effective=sets.permitted))
     except OSError as error:
-        raise PrivilegeError(
-            f"cannot act as user {caller.uid}, who called sudo: {error.strerror}",
-            "Start it without sudo, from a root shell.",
-        ) from None
+        raise cannot_be(who, error) from None
     return root
 
 
@@ -89,36 +82,6 @@ def take(identity: Identity) -> None:
     os.setgroups(identity.groups)
     os.setresgid(identity.gid, identity.gid, identity.gid)
     os.setresuid(identity.uid, identity.uid, identity.uid)
-
-
-def users_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What sudo has changed is put back, where that can be known; call it before the ids change."""
-    result = dict(environment)
-    caller = _invoking_user()
-    if caller is None:
-        return result
-    name = environment.get("SUDO_USER", str(caller.uid))
-    users = {"USER": name, "LOGNAME": name, "USERNAME": name, "MAIL": f"/var/mail/{name}"}
-    with suppress(KeyError):
-        entry = pwd.getpwuid(caller.uid)
-        users |= {"HOME": entry.pw_dir, "SHELL": entry.pw_shell}
-    with suppress(KeyError):
-        root = pwd.getpwuid(0)
-        roots = {
-            "USER": {root.pw_name},
-            "LOGNAME": {root.pw_name},
-            "USERNAME": {root.pw_name},
-            "MAIL": {f"/var/mail/{root.pw_name}", f"/var/spool/mail/{root.pw_name}"},
-            "HOME": {root.pw_dir},
-            "SHELL": {root.pw_shell},
-        }
-        # What has another value was kept or set on purpose (sudo -E, sudo HOME=...).
-        for variable, values in roots.items():
-            if result.get(variable) in values and variable in users:
-                result[variable] = users[variable]
-    for variable in _SUDO_VARIABLES:
-        result.pop(variable, None)
-    return result
 
 
 @contextmanager
@@ -206,22 +169,6 @@ def _to_import() -> frozenset[Capability]:
         if all(os.access(path, os.R_OK | os.X_OK, effective_ids=True) for path in directories):
             return frozenset()
     return frozenset({Capability.DAC_READ_SEARCH})
-
-
-def _invoking_user() -> Identity | None:
-    """Who called sudo, with all groups; None if nobody did, or root."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        uid, gid = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
-    except (KeyError, ValueError):
-        return None
-    if uid <= 0 or gid < 0:
-        return None
-    groups = [gid]
-    with suppress(KeyError):
-        groups = os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
-    return Identity(uid, gid, groups)
 
 
 @contextmanager

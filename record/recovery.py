@@ -5,6 +5,7 @@ Who has read it (`analyze.partial`) says what is committed; here the file gets i
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from ..errors import OutputError
 from ..schemas import TraceMetadata
+from .caller import tool_of
 from .chain import Sink, append_footer
 
 SUFFIX = ".partial"
@@ -28,8 +30,12 @@ def claimed(path: Path) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
     except OSError as error:
+        tool = tool_of(os.environ)
         raise OutputError(
-            f"{path} cannot be opened: {error.strerror}", "Give a file that `funcsnoop record` left behind."
+            f"{path} cannot be opened: {error.strerror}",
+            f"Under {tool} you are yourself: root's files are recovered from a root shell."
+            if tool and error.errno == errno.EACCES
+            else "Give a file that `funcsnoop record` left behind.",
         ) from None
     try:
         try:
@@ -104,7 +110,7 @@ def _finish(descriptor: int, end: int, row_groups: pq.FileMetaData, metadata: Tr
             append_footer(sink, row_groups, json.dumps(metadata).encode())
         # It takes the place of the only copy.
         os.fsync(descriptor)
-    except OSError:
+    except BaseException:
         os.ftruncate(descriptor, end)
         raise
 

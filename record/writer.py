@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from ..errors import FuncsnoopError, OutputError
 from ..schemas import TraceMetadata
+from .caller import tool_of
 from .chain import Chain, check_arrow
 from .changes import Changes
 from .privileges import as_invoking_user
@@ -201,7 +202,8 @@ class TraceWriter:
 
     def _unwritable(self, error: OSError) -> OutputError:
         # Who called sudo may have expected root's power here.
-        hint = ", in a directory of the user who called sudo" if "SUDO_UID" in os.environ else ""
+        tool = tool_of(os.environ)
+        hint = f", in a directory of the user who called {tool}" if tool else ""
         return OutputError(
             f"{self.path} cannot be written: {error.strerror}", f"Give another file with -o{hint}."
         )

@@ -26,6 +26,9 @@ SUDO = {
     "HOME": "/root",
     "SHELL": "/bin/bash",
 }
+DOAS = {"DOAS_USER": "nobody", "USER": "root", "LOGNAME": "root", "HOME": "/root", "SHELL": "/bin/bash"}
+PKEXEC = {"PKEXEC_UID": str(NOBODY), "USER": "root", "LOGNAME": "root", "HOME": "/root", "SHELL": "/bin/bash"}
+tools = pytest.mark.parametrize("tool", [SUDO, DOAS, PKEXEC], ids=["sudo", "doas", "pkexec"])
 CAPABILITIES = {"KILL": 5, "SYS_PTRACE": 19, "SYS_ADMIN": 21}
 
 
@@ -110,8 +113,9 @@ def bits(*names):
     return sum(1 << CAPABILITIES[name] for name in names)
 
 
-def test_output_belongs_to_who_called_sudo(program, home):
-    recorder = begin(["-f", "libshared:shared_add", "--", program, "97"], SUDO)
+@tools
+def test_output_belongs_to_who_called_sudo(program, home, tool):
+    recorder = begin(["-f", "libshared:shared_add", "--", program, "97"], tool)
     assert (home / "trace.parquet.partial").stat().st_uid == NOBODY
     recorder.communicate("\n", timeout=60)
     assert recorder.returncode == 0
@@ -167,9 +171,10 @@ def test_directory_becomes_a_link_during_the_recording(program, home, roots):
     saved.unlink()
 
 
-def test_command_runs_as_who_called_sudo(program, home):
+@tools
+def test_command_runs_as_who_called_sudo(program, home, tool):
     script = "id -u; id -g; id -G; grep -E 'CapPrm|CapEff' /proc/self/status; env"
-    done = sudo("-q", "-f", "libc:puts", "--", "/bin/sh", "-c", script)
+    done = sudo("-q", "-f", "libc:puts", "--", "/bin/sh", "-c", script, env=os.environ | tool)
     lines = done.stdout.splitlines()
     assert lines[:3] == [str(NOBODY)] * 3
     assert [line.split()[1] for line in lines[3:5]] == ["0" * 16] * 2
@@ -180,7 +185,72 @@ def test_command_runs_as_who_called_sudo(program, home):
         "HOME": "/nonexistent",
         "SHELL": "/usr/sbin/nologin",
     }
-    assert not [name for name in environment if name.startswith("SUDO_")]
+    assert not [name for name in environment if name.startswith(("SUDO_", "DOAS_", "PKEXEC_"))]
+
+
+#: Commands that write a file, given one with a trace.
+WRITERS = {
+    "recover": ("recover", "{trace}.partial", "-o", "{output}"),
+    "analyze": ("analyze", "calls", "{trace}", "--format", "csv", "-o", "{output}"),
+    "report": ("report", "{trace}", "-o", "{output}"),
+    "export": ("export", "{trace}", "--to", "folded", "-o", "{output}"),
+}
+
+
+@pytest.fixture(scope="module")
+def recorded(build, public):
+    """A trace that anyone may read; under another name, as a killed recorder would leave it."""
+    trace = public / "recorded.parquet"
+    words = ["-f", "step", "-o", trace, "--", build("sequence.c", "-O1"), "97", "0"]
+    subprocess.run([FUNCSNOOP, "record", *words], input=b"\n", check=True, timeout=60)
+    shutil.copy(trace, f"{trace}.partial")
+    os.chmod(f"{trace}.partial", 0o666)
+    return trace
+
+
+def write(words, env, recorded, output):
+    filled = [word.format(trace=recorded, output=output) for word in words]
+    return subprocess.run(
+        [FUNCSNOOP, *filled], capture_output=True, text=True, timeout=120, env=os.environ | env
+    )
+
+
+@tools
+@pytest.mark.parametrize("command", WRITERS)
+def test_files_of_other_commands_belong_to_who_called_sudo(home, recorded, command, tool):
+    done = write(WRITERS[command], tool, recorded, home / "output")
+    assert done.returncode == 0, done.stderr
+    (file,) = home.iterdir()
+    assert (file.stat().st_uid, file.stat().st_gid) == (NOBODY, NOBODY)
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_other_commands_follow_no_link_with_roots_power(home, roots, recorded, command):
+    (home / "link").symlink_to(roots)
+    for name in ("new", "precious"):
+        done = write([*WRITERS[command], "--force"], SUDO, recorded, home / "link" / name)
+        assert done.returncode == 1
+        assert "Permission denied" in done.stderr
+        assert len(done.stderr.splitlines()) == 2
+    # A link by the name of the output itself is replaced, as any file would be.
+    (home / "output").symlink_to(roots / "precious")
+    done = write([*WRITERS[command], "--force"], SUDO, recorded, home / "output")
+    assert done.returncode == 0, done.stderr
+    assert not (home / "output").is_symlink()
+
+
+def test_recovery_in_place_is_not_roots(home, roots, recorded):
+    partial = home / "t.parquet.partial"
+    shutil.copy(f"{recorded}.partial", partial)
+    os.chown(partial, NOBODY, NOBODY)
+    assert write(["recover", str(partial)], SUDO, recorded, "").returncode == 0
+    assert (home / "t.parquet").stat().st_uid == NOBODY
+    shutil.copy(f"{recorded}.partial", partial)
+    partial.chmod(0o600)
+    done = write(["recover", str(partial), "--force"], SUDO, recorded, "")
+    assert done.returncode == 1
+    assert "Permission denied" in done.stderr
+    assert "root shell" in done.stderr
 
 
 def test_variables_that_were_set_on_purpose_stay(program, home):
