@@ -79,6 +79,7 @@ def functions_of(descriptor: int, row_groups: pq.FileMetaData) -> list[FunctionI
             "size": 0,
             "aliases": [],
             "site": 0,
+            "site_class": "stepped",
             "exit": "return",
             "exit_reason": "not known: the start of the file was damaged",
         }

@@ -24,6 +24,7 @@ def functions(metadata: TraceMetadata) -> pl.DataFrame:
         "size": pl.UInt64,
         "aliases": pl.List(pl.String),
         "site": pl.UInt64,
+        "site_class": pl.String,
         "exit": pl.String,
         "exit_reason": pl.String,
     }

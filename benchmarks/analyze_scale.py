@@ -168,6 +168,7 @@ def metadata(
                 "size": 1,
                 "aliases": [],
                 "site": i,
+                "site_class": "emulated",
                 "exit": "return",
                 "exit_reason": "",
             }
@@ -175,6 +176,7 @@ def metadata(
         ],
         "skipped": [],
         "notices": [],
+        "probe_costs": [],
         "counts": {
             "produced": produced,
             "recorded": recorded,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import statistics
 import struct
 import subprocess
 import time
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from .arch import X86_64
 from .features import Strategy
-from .layout import ENTRY
+from .layout import ENTRY, SPAN
 from .links import Leave, Links, Probe
 from .program import Programs
 from .throwaway import CODE_OFFSET, program_in_memory
@@ -50,7 +49,7 @@ _MOST_CALLS: Final = 5_000
 _SECONDS: Final = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class ProbeKind:
     """`site` is the class of the entry's instruction, `exit` the exit strategy."""
 
@@ -163,14 +162,20 @@ def _suitable(process: _Caller, place: int) -> int:
 
 
 def _time(process: _Caller, place: int, count: int) -> float:
-    """ns per call, without what it takes to ask for them."""
-    asking = statistics.median(process.call(place, 1) for _ in range(_ROUNDS))
-    calling = statistics.median(process.call(place, count) for _ in range(_ROUNDS))
+    """ns per call, without what it takes to ask for them.
+
+    Of several rounds the shortest: the others had to share the processor.
+    """
+    asking = min(process.call(place, 1) for _ in range(_ROUNDS))
+    calling = min(process.call(place, count) for _ in range(_ROUNDS))
     return (calling - asking) / (count - 1)
 
 
 def _inside(events: NDArray[Any]) -> float:
-    """The median time from an entry to the exit that follows it; 0 where there are no such pairs."""
+    """The median time from an entry to its exit; 0 where there are none."""
+    spans = events[events["type"] >= SPAN]
+    if len(spans):
+        return float(np.median(spans["end"].astype(np.int64) - spans["timestamp"]))
     is_entry = events["type"] == ENTRY
     first = np.flatnonzero(is_entry[:-1] & ~is_entry[1:])
     if not len(first):

@@ -217,7 +217,8 @@ class Programs:
         return table[table["events"] > 0]
 
     def forget_events(self) -> None:
-        """Begin again: no event was produced, and none lost. No probe may be in."""
+        """Begin again: no event was produced, and none lost; probes count. None may be in."""
+        syscall.update_map(self._map("turn"), bytes(4), bytes(4))
         cpus = _possible_cpus()
         syscall.update_map(self._map("counts"), bytes(4), bytes(cpus * COUNTS.itemsize))
         syscall.take_all(self._map("losing"), 4, LOSS.itemsize)

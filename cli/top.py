@@ -29,6 +29,8 @@ from .recording_options import (
     Force,
     Functions,
     Pids,
+    SiteAt,
+    SitePolicy,
     chosen_target,
 )
 
@@ -73,6 +75,7 @@ def top(
     attach: AttachBy = Attach.AUTO,
     follow: Follow = None,
     exit_: ExitBy = Exit.AUTO,
+    site: SiteAt = SitePolicy.AUTO,
     as_root: AsRoot = False,
     allow_nop5: AllowNop5 = False,
     force: Force = False,
@@ -99,6 +102,7 @@ def top(
     from ..record.plan import make_plan
     from ..record.recorder import Options, Recorder
     from ..record.replan import added
+    from ..schemas import MAX_ARGS
     from .quantities import parse_duration, parse_size
     from .screen import Screen
 
@@ -108,7 +112,17 @@ def top(
     ring_bytes = None if buffer is None else check_ring_bytes(parse_size(buffer))
     duration_ns = None if duration is None else parse_duration(duration)
     target = chosen_target("top", command, pid, all_processes, environment)
-    plan = make_plan(target, function or [], exclude or [], exit_policy=exit_.value, allow_nop5=allow_nop5)
+    # The table shows no arguments: where none are kept, a probe may sit where they are gone.
+    arguments = MAX_ARGS if output else 0
+    plan = make_plan(
+        target,
+        function or [],
+        exclude or [],
+        exit_policy=exit_.value,
+        arguments=arguments,
+        at_entry=site is SitePolicy.ENTRY,
+        allow_nop5=allow_nop5,
+    )
     screen = Screen(quiet=False, waits=False)
     screen.announce(plan)
     functions = [*plan.functions, *added(plan).functions]
@@ -120,7 +134,7 @@ def top(
             output=output,
             force=force,
             duration_ns=duration_ns,
-            arguments=6 if output else 0,
+            arguments=arguments,
             ring_bytes=ring_bytes,
             follow=follow,
             command_identity=root if as_root else None,

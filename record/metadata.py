@@ -12,7 +12,7 @@ from .. import __version__
 from ..bpf.features import Strategy
 from ..bpf.filters import FilteredCounts
 from ..schemas import FORMAT_VERSION
-from ..schemas.metadata import ClockSnapshot, Counts, FunctionInfo, LossWindow, TraceMetadata
+from ..schemas.metadata import ClockSnapshot, Counts, FunctionInfo, LossWindow, ProbeCost, TraceMetadata
 from .census import Census
 from .filtering import describe
 from .plan import Plan
@@ -34,6 +34,7 @@ def build_metadata(
     *,
     plan: Plan,
     functions: list[FunctionInfo],
+    costs: list[ProbeCost],
     options: Options,
     strategy: Strategy,
     ring_bytes: int,
@@ -71,6 +72,7 @@ def build_metadata(
         "processes": census.processes(),
         "threads": census.threads(),
         "functions": functions,
+        "probe_costs": costs,
         "skipped": list(plan.skipped),
         "notices": notices,
         "counts": counts,
@@ -92,6 +94,7 @@ def function_table(plan: Plan) -> list[FunctionInfo]:
             "size": function.size,
             "aliases": list(function.aliases),
             "site": function.site,
+            "site_class": function.site_class.value,
             "exit": function.exit,
             "exit_reason": function.exit_reason,
         }

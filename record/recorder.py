@@ -34,6 +34,7 @@ from .namespaces import pid_namespace, sees
 from .no_file import NoFile
 from .plan import Plan
 from .privileges import Identity, renounce, still_needed
+from .probe_effect import probe_costs
 from .replan import added
 from .signals import Received, Signals
 from .so_far import SoFar, add_unsaved, count, unplaced_loss
@@ -151,6 +152,7 @@ class Recorder:
             )
         )
         self._programs.name_functions([(function.cookie, function.symbol) for function in functions])
+        self._costs = probe_costs(self._plan, self._programs, self._strategy, self._notices)
         self._stop_if_interrupted()
         self._hold_command()
         for tgid in self._tgids:
@@ -183,6 +185,7 @@ class Recorder:
         at_start = build_metadata(
             plan=self._plan,
             functions=self._functions,
+            costs=self._costs,
             options=self._options,
             strategy=self._strategy,
             ring_bytes=ring_bytes,
@@ -368,6 +371,7 @@ class Recorder:
         metadata = build_metadata(
             plan=self._plan,
             functions=self._functions,
+            costs=self._costs,
             options=self._options,
             strategy=self._strategy,
             ring_bytes=ring_bytes,

@@ -54,6 +54,7 @@ class FunctionInfo(TypedDict):
     size: int  # bytes; 0 where unknown
     aliases: list[str]  # other symbols at this address
     site: int  # file offset of the probe
+    site_class: str  # of the instruction there: nop5, emulated, stepped, by rising cost
     exit: ExitStrategy
     exit_reason: str
 
@@ -113,6 +114,18 @@ NOTHING_FILTERED: Final[FilterInfo] = {
 }
 
 
+class ProbeCost(TypedDict):
+    """What a call costs more with probes, measured when the recording began; float ns.
+
+    As much of `call_ns` as lies between the call's own two events is `inside_ns`.
+    """
+
+    site_class: str
+    exit: ExitStrategy
+    call_ns: float
+    inside_ns: float
+
+
 class Counts(TypedDict):
     """produced == recorded + sum(lost.values()) + sum(filtered.values()) + after_limit, always."""
 
@@ -150,6 +163,7 @@ class TraceMetadata(TypedDict):
     processes: list[ProcessInfo]
     threads: list[ThreadInfo]
     functions: list[FunctionInfo]
+    probe_costs: list[ProbeCost]  # of the kinds of probes of these functions; none where they are not known
     skipped: list[SkippedFunction]
     notices: list[str]
     counts: Counts

@@ -32,6 +32,7 @@ def function(cookie: int, symbol: str, **fields: Any) -> dict[str, Any]:
         "size": 64,
         "aliases": [],
         "site": 0x1004 + cookie,
+        "site_class": "emulated",
         "exit": "return",
         "exit_reason": "nothing in the process unwinds",
     } | fields
@@ -115,6 +116,7 @@ class Recording:
             "skipped": [],
             "notices": [],
             "counts": counts | {"filtered": {}, "after_limit": 0},
+            "probe_costs": [],
             "loss_windows": [],
         } | self.metadata
 
