@@ -93,6 +93,7 @@ def _about(metadata: TraceMetadata) -> dict[str, Any]:
         "events produced": counts["produced"],
         "events recorded": counts["recorded"],
         **{f"events lost ({cause})": count for cause, count in counts["lost"].items()},
+        **{f"events left out (--{option})": count for option, count in counts["filtered"].items()},
         "events past the limit": counts["after_limit"],
         **{f"notice {number}": text for number, text in enumerate(metadata["notices"], 1)},
     }

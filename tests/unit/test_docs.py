@@ -16,7 +16,8 @@ from funcsnoop.cli.app import app
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 FUNCSNOOP = Path(sys.executable).with_name("funcsnoop")
-COMMANDS = typer.main.get_command(app).commands
+TOP = typer.main.get_command(app)
+COMMANDS = TOP.commands
 PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
 
 #: What lies between the two comments is the help text of the command that the first one names.
@@ -85,6 +86,20 @@ def test_options_in_examples_exist(page):
             assert given <= known, line
         else:
             assert not words or words[0].startswith("-"), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_in_the_text_exist(page):
+    """Of each `--option` between backquotes, of whichever command."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    named = {
+        option
+        for code in re.findall(r"`([^`\n]+)`", text)
+        for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", code)
+    }
+    params = [param for command in [TOP, *COMMANDS.values()] for param in command.params]
+    known = {name for param in params for name in (*param.opts, *param.secondary_opts)}
+    assert named <= known | {"--help"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import re
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -23,9 +21,6 @@ from .test_analyze_command import FUNCSNOOP
 from .traces import Recording, function
 
 Run = Callable[..., Any]
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs/export.md"
-CONSOLE = re.findall(r"^```console\n\$ (.*?)^```$", PAGE.read_text(), re.M | re.S)
 RUST = "<[u8; 32] as core::fmt::Debug>::fmt"
 EVIL = 'evil";\x1b[31m\n</script>\\ \u202e'
 
@@ -140,29 +135,6 @@ def test_a_device_is_written_to_and_stays(run: Run, trace: Path, tmp_path: Path)
     finally:
         os.close(reader)
     assert pipe.is_fifo()
-
-
-@pytest.mark.parametrize("block", CONSOLE, ids=range(len(CONSOLE)))
-def test_the_page_shows_what_comes_out(tmp_path: Path, block: str) -> None:
-    command, _, output = block.partition("\n")
-    shutil.copy(ROOT / "examples/data/sqlite_small.parquet", tmp_path)
-    path = f"{FUNCSNOOP.parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        f"({command}) 2>&1",
-        shell=True,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | {"PATH": path},
-        check=True,
-        timeout=60,
-    )
-    if "UPDATE_DOCS" in os.environ:
-        PAGE.write_text(PAGE.read_text().replace(block, f"{command}\n{done.stdout}"))
-    else:
-        # How small a file becomes is a matter of the compressor's version.
-        size = re.compile(r"\(\d[\d.]* k?M?B\)")
-        assert size.sub("", done.stdout) == size.sub("", output), "bring it up to date with UPDATE_DOCS=1"
 
 
 def folded(run: Run, trace: Path, *options: str) -> dict[str, int]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from funcsnoop.analyze.export.spans import spans
 from funcsnoop.analyze.pairing import pair
 
-from .traces import ENDED, Recording
+from .traces import ENDED, Recording, function
 from .trees import PROGRAMS, Node, record
 
 
@@ -107,6 +107,14 @@ def test_incomplete_calls_end_when_they_were_last_seen(rows: int) -> None:
     recording.entry("f", 80, 900)  # and this one when it ended
     ends = {~call: at for _, _, call, at in drawn(recording, rows) if call < 0}
     assert ends == {0: 40, 1: 40, 2: 40, 3: 60, 4: 70, 5: ENDED["monotonic_ns"]}
+
+
+def test_entry_only_calls_are_around_nothing() -> None:
+    recording = Recording(functions=[function(1, "f", exit="none"), "g"])
+    recording.entry("g", 5, 950).entry("f", 10, 900).entry("g", 20, 800).exit("g", 30, 800).exit("g", 40, 950)
+    steps = drawn(recording)
+    check(recording, steps)
+    assert [step[2:] for step in steps] == [(0, 5), (1, 10), (~1, 11), (2, 20), (~2, 30), (~0, 40)]
 
 
 def test_calls_that_are_not_kept_still_end_others() -> None:
