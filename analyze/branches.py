@@ -9,7 +9,7 @@ _COLUMNS = ("node", "parent", "function", "calls", "total_ns", "self_ns", "level
 
 def callers_of(tree: pl.LazyFrame, function: int) -> pl.LazyFrame:
     """The paths that led to `function`, turned round: it is the root, and below it stand its callers, theirs
-    below them. Columns as of `calltree.call_tree`, of which `tree` is; the figures of a node are those of
+    below them. Columns as of `callgraph.tree`, of which `tree` is; the figures of a node are those of
     `function` when it was called that way.
     """
     nodes = tree.collect()

@@ -6,23 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from ..schemas import CALLS
-
-
-def calls(paired: pl.LazyFrame, functions: pl.LazyFrame, values: pl.LazyFrame) -> pl.LazyFrame:
-    """`schemas.CALLS`, in the order of `paired`, calls as `paired.table` describes them.
-
-    `values` are the columns `arg0` … `ret_val` of all events, in file order.
-    """
-    return _looked_up(paired.collect(), _names(functions), values.collect()).lazy().select(CALLS.names)
-
 
 def batches(
     paired: pl.LazyFrame, functions: pl.LazyFrame, values: pl.LazyFrame, columns: Sequence[str], rows: int
 ) -> Iterator[pl.DataFrame]:
-    """The same calls in frames of at most `rows` rows: `columns` of `schemas.CALLS`, or `function`.
+    """The calls `paired`, see `paired.table`, in frames of at most `rows` rows: `columns` of `schemas.CALLS`,
+    or `function`, or `caller`.
 
-    `values` need hold only those that `columns` name.
+    `values` are the registers that `columns` name, of all events in file order.
     """
     recorded, names = values.collect(), _names(functions)
     for part in paired.collect().iter_slices(rows):

@@ -15,30 +15,23 @@ from .nesting import nearest
 from .paths import rows_of
 
 
-def by_time(
-    paired: pl.LazyFrame, metadata: TraceMetadata, since: int | None, until: int | None
-) -> pl.LazyFrame:
-    """Calls that began at `since` or later and before `until`, ns after the recording started.
+def in_time(metadata: TraceMetadata, since: int | None, until: int | None) -> pl.Expr:
+    """Whether a call began at `since` or later and before `until`, ns after the recording started.
 
     A call whose entry was not seen counts by its exit.
     """
-    return paired.filter(in_time(metadata, since, until))
-
-
-def in_time(metadata: TraceMetadata, since: int | None, until: int | None) -> pl.Expr:
-    """Whether a call is one that `by_time` leaves."""
     start = pl.coalesce("start", "end") - metadata["started"]["monotonic_ns"]
     after = pl.lit(True) if since is None else start >= since
     return after if until is None else after & (start < until)
 
 
-def by_process(paired: pl.LazyFrame, metadata: TraceMetadata, wanted: Sequence[str]) -> pl.LazyFrame:
-    """Calls of the processes `wanted`: ids, or globs on the name of the command or executable."""
-    return paired.filter(of_processes(metadata, wanted))
-
-
 def of_processes(metadata: TraceMetadata, wanted: Sequence[str]) -> pl.Expr:
-    """Whether a call is one that `by_process` leaves."""
+    """Whether a call is one of the processes `wanted`."""
+    return pl.col("tgid").is_in(process_ids(metadata, wanted))
+
+
+def process_ids(metadata: TraceMetadata, wanted: Sequence[str]) -> list[int]:
+    """The processes `wanted`: ids, or globs on the name of the command or executable. Raises UsageError."""
     ids = set()
     for text in wanted:
         named = {
@@ -50,23 +43,23 @@ def of_processes(metadata: TraceMetadata, wanted: Sequence[str]) -> pl.Expr:
             )
         }
         ids |= _ids(text, named, "process", {p["tgid"] for p in metadata["processes"]})
-    return pl.col("tgid").is_in(sorted(ids))
-
-
-def by_thread(paired: pl.LazyFrame, metadata: TraceMetadata, wanted: Sequence[str]) -> pl.LazyFrame:
-    """Calls of the threads `wanted`: ids, or globs on the thread's name."""
-    return paired.filter(of_threads(metadata, wanted))
+    return sorted(ids)
 
 
 def of_threads(metadata: TraceMetadata, wanted: Sequence[str]) -> pl.Expr:
-    """Whether a call is one that `by_thread` leaves."""
+    """Whether a call is one of the threads `wanted`."""
+    return pl.col("pid").is_in(thread_ids(metadata, wanted))
+
+
+def thread_ids(metadata: TraceMetadata, wanted: Sequence[str]) -> list[int]:
+    """The threads `wanted`: ids, or globs on the thread's name. Raises UsageError."""
     ids = set()
     for text in wanted:
         named = {
             t["pid"] for t in metadata["threads"] if t["name"] is not None and fnmatchcase(t["name"], text)
         }
         ids |= _ids(text, named, "thread", {t["pid"] for t in metadata["threads"]})
-    return pl.col("pid").is_in(sorted(ids))
+    return sorted(ids)
 
 
 def _ids(text: str, named: set[int], what: str, known: set[int]) -> set[int]:

@@ -2,67 +2,65 @@
 
 from __future__ import annotations
 
-import numpy as np
+from math import sqrt
+from typing import Any
+
 import polars as pl
 
-from .outer import outermost_of
-from .ranks import PERCENTILES, rank, sort_within
+from .figures import Figures
+from .ranks import PERCENTILES
+
+_TIMES = {
+    "total_ns": pl.Int64,
+    "self_ns": pl.Int64,
+    "mean_ns": pl.Float64,
+    "stddev_ns": pl.Float64,
+    "min_ns": pl.Int64,
+    **{f"{name}_ns": pl.Int64 for name in PERCENTILES},
+    "max_ns": pl.Int64,
+}
 
 
-def latency(paired: pl.LazyFrame, functions: pl.LazyFrame, *, marked: bool = False) -> pl.LazyFrame:
+def latency(figures: Figures, *, marked: bool = False) -> pl.LazyFrame:
     """`schemas.LATENCY`, one row for each function that was called, by falling `total_ns`.
 
-    `paired` are calls as `paired.table` describes them, in its order or a selection that keeps it.
     Functions of one name stay apart where their cookies differ; `marked` adds the column `cookie`.
     """
-    status = pl.col("status").cast(pl.String)
-    seen = paired.group_by("function").agg(
-        calls=pl.len().cast(pl.UInt64),
-        **{name: (status == name).sum().cast(pl.UInt64) for name in ("open", "unwound", "lost")},
-    )
-    times = pl.LazyFrame(_times(paired.filter(status == "complete")))
-    table = seen.join(times, on="function", how="left").join(functions, on="function")
-    percentiles = [f"{name}_ns" for name in PERCENTILES]
-    return table.sort(
-        "total_ns", "calls", "function", descending=[True, True, False], nulls_last=True
-    ).select(
-        pl.col("demangled").alias("function"),
-        pl.col("file").alias("module"),
-        *("calls", "total_ns", "self_ns", "mean_ns", "stddev_ns", "min_ns", *percentiles, "max_ns"),
-        *("open", "unwound", "lost"),
-        *(["cookie"] if marked else []),
+    table = figures.by_function
+    functions = [figures.functions[row] for row in table["function"].tolist()]
+    times = [_times(figures, row) for row in range(len(functions))]
+    counts = ("calls", "open", "unwound", "lost")
+    columns = {
+        "function": pl.Series([function.demangled for function in functions], dtype=pl.String),
+        "module": pl.Series([function.file for function in functions], dtype=pl.String),
+        **{name: pl.Series(table[name]).cast(pl.UInt64) for name in counts},
+        **{name: pl.Series([row.get(name) for row in times], dtype=kind) for name, kind in _TIMES.items()},
+        "cookie": pl.Series([function.cookie for function in functions], dtype=pl.UInt64),
+        "row": pl.Series(table["function"]),
+    }
+    return (
+        pl.LazyFrame(columns)
+        .sort("total_ns", "calls", "row", descending=[True, True, False], nulls_last=True)
+        .select("function", "module", "calls", *_TIMES, *counts[1:], *(["cookie"] if marked else []))
     )
 
 
-def _times(complete: pl.LazyFrame) -> pl.DataFrame:
-    """Sums and order statistics of complete calls, one row a function."""
-    calls = complete.select(
-        "function", "tgid", "pid", "duration_ns", "self_ns", "entry_row", "exit_row"
-    ).collect()
-    function = calls["function"].to_numpy().astype(np.int64)
-    duration = calls["duration_ns"].to_numpy()
-    ordered, starts = sort_within(function, duration)
-    sizes = np.diff(starts)
-    present = np.flatnonzero(sizes)
-    first, size = starts[present], sizes[present]
-
-    outer = calls.filter(pl.Series(outermost_of(calls, "function")))
-    sums = (
-        outer.group_by("function")
-        .agg(total_ns=pl.col("duration_ns").sum())
-        .join(
-            calls.group_by("function").agg(
-                # All null, as where stacks are switched, is unknown and not nought.
-                self_ns=pl.when(pl.col("self_ns").count() > 0).then(pl.col("self_ns").sum()),
-                mean_ns=pl.col("duration_ns").mean(),
-                stddev_ns=pl.col("duration_ns").std(ddof=0),
-            ),
-            on="function",
-        )
-    )
-    columns = {"min_ns": ordered[first] if len(first) else first}
-    for name, per_mille in PERCENTILES.items():
-        columns[f"{name}_ns"] = ordered[first + rank(size, per_mille)]
-    columns["max_ns"] = ordered[first + size - 1]
-    ranks = pl.DataFrame({"function": present.astype(np.uint32), **columns})
-    return ranks.join(sums, on="function")
+def _times(figures: Figures, row: int) -> dict[str, Any]:
+    """Sums and order statistics of the complete calls of a function, if there are any."""
+    table = {name: int(column[row]) for name, column in figures.by_function.items()}
+    count = table["complete"]
+    if not count:
+        return {}
+    total, squares = table["sum_ns"], figures.squares[row]
+    least, greatest = table["least"], table["greatest"]
+    ranks = figures.durations[row].percentiles(list(PERCENTILES.values()), least, greatest)
+    return {
+        "total_ns": table["total_ns"],
+        # Where none is known, as where stacks are switched, the sum is unknown and not nought.
+        "self_ns": table["self_ns"] if table["self_known"] else None,
+        "mean_ns": total / count,
+        "stddev_ns": sqrt(max(count * squares - total * total, 0) / (count * count)),
+        "min_ns": least,
+        **{f"{name}_ns": value for name, value in zip(PERCENTILES, ranks, strict=True)},
+        "max_ns": greatest,
+    }

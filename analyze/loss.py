@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import polars as pl
-
 from ..schemas import TraceMetadata
 from ..schemas.metadata import LossWindow
+from .figures import Figures
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,10 @@ class Loss:
     entry_only: int
 
     @classmethod
-    def of(cls, metadata: TraceMetadata, paired: pl.LazyFrame) -> Loss:
-        """Count what `paired` (see `paired.table`) has besides complete calls."""
-        status = paired.select(pl.col("status").cast(pl.String)).collect()["status"]
-        return cls.counted(metadata, dict(status.value_counts().rows()))
+    def of(cls, metadata: TraceMetadata, figures: Figures) -> Loss:
+        """What `figures` count besides complete calls."""
+        found: dict[str | None, int] = {name: figures.count(name) for name in ("open", "unwound", "lost")}
+        return cls.counted(metadata, found | {None: figures.count("silent")})
 
     @classmethod
     def counted(cls, metadata: TraceMetadata, found: Mapping[str | None, int]) -> Loss:

@@ -116,6 +116,18 @@ def outlasted(start: Ints, close: Ints, wanted: Ints) -> Flags:
     return (later < len(close)) & (np.append(start, np.iinfo(np.int64).max)[later] < close[wanted])
 
 
+def levels(parent: Ints) -> Codes:
+    """How many callers each call has; links double their length in each round."""
+    link = parent.copy()
+    level = (link >= 0).astype(np.int32)
+    while True:
+        pending = np.flatnonzero(link >= 0)
+        if not len(pending):
+            return level
+        above = link[pending]
+        level[pending], link[pending] = level[pending] + level[above], link[above]
+
+
 def nearest(parent: Ints, wanted: Flags) -> Ints:
     """The nearest ancestor of each call for which `wanted` holds, by index; -1 where there is none.
 

@@ -132,6 +132,7 @@ def _pair_batch(
     self_known = complete.copy()
     if nesting.crossing(close, parent):
         parent = nesting.innermost(2 * at, close)
+        depth = nesting.levels(parent)
         outer = nesting.innermost(2 * at, np.where(complete, close, -1))
         outlasted = whole[nesting.outlasted(2 * at, close, whole)]
         self_known[outlasted] = False

@@ -44,12 +44,16 @@ def threads_of(paired: pl.LazyFrame, ids: Sequence[int]) -> pl.LazyFrame:
     )
     for call_id in ids:
         if call_id not in chosen["call_id"]:
-            count = paired.select(pl.len()).collect().item()
-            raise UsageError(
-                f"there is no call {call_id}",
-                f"`funcsnoop analyze slowest` and `calls` give ids; the trace has {count:,} calls, from 0",
-            )
+            raise no_call(call_id, paired.select(pl.len()).collect().item())
     return paired.filter(thread.is_in(chosen["key"].unique().implode()))
+
+
+def no_call(call_id: int, count: int) -> UsageError:
+    """Says that in a trace of `count` calls there is none of that id."""
+    return UsageError(
+        f"there is no call {call_id}",
+        f"`funcsnoop analyze slowest` and `calls` give ids; the trace has {count:,} calls, from 0",
+    )
 
 
 @dataclass

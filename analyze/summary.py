@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import polars as pl
 
 from ..schemas.summary import (
@@ -14,10 +16,10 @@ from ..schemas.summary import (
     SummaryReturn,
 )
 from .arguments import arguments
-from .calltree import call_tree
+from .callgraph import tree
 from .latency import latency
-from .loss import Loss
 from .registers import as_error, is_pointer
+from .selection import Chosen
 from .trace import Trace
 
 #: How many functions, paths and values a list holds, unless asked otherwise.
@@ -34,27 +36,17 @@ NOTABLE_SHARE = 0.01
 TELLING = ("arg0", "arg1", "ret_val")
 
 
-def summary(trace: Trace, paired: pl.LazyFrame, top: int = TOP) -> Summary:
+def summary(trace: Trace, paired: Chosen | None = None, top: int = TOP) -> Summary:
     """The object that `schemas.Summary` describes, over the calls `paired` of `trace`."""
     about = trace.metadata
-    functions = trace.functions
-    names = functions.select("function", "demangled").collect()
-    times = latency(paired, functions).collect()
-    called = paired.select(pl.col("function").n_unique()).collect().item()
-    loss = Loss.of(about, paired)
-    slowest = (
-        paired.group_by("function")
-        .agg(pl.col("duration_ns").sum(), calls=pl.len())
-        .sort("duration_ns", "calls", "function", descending=[True, True, False])
-        .head(LOOKED_AT)
-        .collect()["function"]
-    )
-    values = arguments(
-        paired.filter(pl.col("function").is_in(slowest.implode())),
-        functions,
-        trace.values,
-        [name for name in trace.value_columns if name in TELLING],
-    ).collect()
+    figures = trace.figures(paired, [name for name in trace.value_columns if name in TELLING])
+    table = figures.by_function
+    times = latency(figures).collect()
+    loss = trace.loss_of(paired)
+    by_time = np.lexsort((table["function"], -table["calls"], -table["sum_ns"]))
+    slowest = set(table["function"][by_time[:LOOKED_AT]].tolist())
+    looked_at = {key: register for key, register in figures.registers.items() if key[0] in slowest}
+    values = arguments(replace(figures, registers=looked_at)).collect()
     return {
         "trace": str(trace.path),
         "tool_version": about["tool_version"],
@@ -72,10 +64,10 @@ def summary(trace: Trace, paired: pl.LazyFrame, top: int = TOP) -> Summary:
             {"tgid": p["tgid"], "command": p["command"], "executable": p["executable"]}
             for p in about["processes"]
         ],
-        "threads": paired.select("tgid", "pid").unique().collect().height,
+        "threads": len(figures.threads["pid"]),
         "functions": {
             "traced": len(about["functions"]),
-            "called": called,
+            "called": len(table["function"]),
             "entry_only": sum(f["exit"] == "none" for f in about["functions"]),
             "skipped": len(about["skipped"]),
         },
@@ -85,10 +77,10 @@ def summary(trace: Trace, paired: pl.LazyFrame, top: int = TOP) -> Summary:
             "lost": loss.lost,
             "after_limit": loss.after_limit,
         },
-        "calls": paired.select(pl.len()).collect().item(),
+        "calls": figures.count("calls"),
         "top_total": _top(times, "total_ns", top),
         "top_self": _top(times, "self_ns", top),
-        "hot_paths": _hot_paths(call_tree(paired).collect(), names["demangled"].to_list(), top),
+        "hot_paths": _hot_paths(tree(figures).collect(), [f.demangled for f in figures.functions], top),
         "arguments": _varying(values, top),
         "returns": _returns(values, top),
         "left_out": {

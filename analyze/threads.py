@@ -5,31 +5,17 @@ from __future__ import annotations
 import polars as pl
 
 from ..schemas import TraceMetadata
-from .outer import outermost_of
+from .figures import Figures
 
 
-def threads(paired: pl.LazyFrame, metadata: TraceMetadata) -> pl.LazyFrame:
+def threads(figures: Figures, metadata: TraceMetadata) -> pl.LazyFrame:
     """`schemas.THREADS`, one row for each thread with calls, by falling `busy_ns`.
 
-    `paired` are calls as `paired.table` describes them, in its order or a selection that keeps it. Every
-    event belongs to one call, so the events are those of the calls.
+    Every event belongs to one call, so the events are those of the calls.
     """
     thread = ["tgid", "pid"]
-    calls = paired.select(*thread, "start", "end", "duration_ns", "entry_row", "exit_row").collect()
-    complete = calls.filter(pl.col("duration_ns").is_not_null())
-    busy = (
-        complete.filter(pl.Series(outermost_of(complete)))
-        .group_by(thread)
-        .agg(busy_ns=pl.col("duration_ns").sum())
-    )
-    seen = calls.group_by(thread).agg(
-        events=(pl.col("entry_row").count() + pl.col("exit_row").count()).cast(pl.UInt64),
-        calls=pl.len().cast(pl.UInt64),
-        first_ns=pl.min_horizontal(pl.col("start").min(), pl.col("end").min()),
-        last_ns=pl.max_horizontal(pl.col("start").max(), pl.col("end").max()),
-    )
     known = metadata["threads"]
-    names = pl.DataFrame(
+    names = pl.LazyFrame(
         {
             "tgid": pl.Series([t["tgid"] for t in known], dtype=pl.UInt32),
             "pid": pl.Series([t["pid"] for t in known], dtype=pl.UInt32),
@@ -37,9 +23,14 @@ def threads(paired: pl.LazyFrame, metadata: TraceMetadata) -> pl.LazyFrame:
         }
     ).unique(thread, keep="last", maintain_order=True)
     return (
-        seen.join(busy, on=thread, how="left")
+        pl.LazyFrame(figures.threads)
+        .with_columns(
+            pl.col(thread).cast(pl.UInt32),
+            pl.col("events", "calls").cast(pl.UInt64),
+            # Only complete calls have two events.
+            pl.when(pl.col("events") > pl.col("calls")).then(pl.col("busy_ns")),
+        )
         .join(names, on=thread, how="left")
         .sort("busy_ns", *thread, descending=[True, False, False], nulls_last=True)
-        .lazy()
         .select(*thread, "thread_name", "events", "calls", "first_ns", "last_ns", "busy_ns")
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pyarrow as pa
 
-from ..schemas import CALLS, MAX_ARGS, TraceMetadata
+from ..schemas import CALLS, VALUES, TraceMetadata
 from . import (
     arguments,
+    call_rows,
     callgraph,
     calls,
     filters,
@@ -23,23 +25,27 @@ from . import (
     slowest,
     tables,
     threads,
-    walking,
 )
+from .call_rows import CallRows
 from .casts import Cast, kinds_of, parse_all
 from .diff import Side, diff, durations_of
+from .effort import Effort
+from .engine import figures_of
 from .explain import Case, cases_of
 from .explain import table as explanations
+from .figures import Figures
+from .gather import gather
 from .loss import Loss
 from .memory import check_fits
 from .pairing import EVENT_BYTES, NEEDS, pair
+from .question import Partition, Question
 from .reading import TraceFile
+from .selection import Chosen, Selection, of_functions
 from .shown import trace_html
+from .walking import Source
 
 if TYPE_CHECKING:
     from ..report.page import Report
-
-#: The columns of events that hold a register.
-VALUES = [*(f"arg{i}" for i in range(MAX_ARGS)), "ret_val"]
 
 
 class Trace:
@@ -50,8 +56,11 @@ class Trace:
     `path` is not a trace, or is damaged, which may show only when its events are read.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], effort: Effort | None = None) -> None:
+        """`effort`: what to spend on answers, by default all processors and half of the free memory."""
         self._file = TraceFile(path)
+        self._effort = effort or Effort()
+        self._figures: dict[tuple[Selection, frozenset[str], tuple[Cast, ...]], Figures] = {}
 
     def __repr__(self) -> str:
         return f"Trace({str(self.path)!r})"
@@ -76,7 +85,11 @@ class Trace:
     @property
     def loss(self) -> Loss:
         """What is missing from the trace: events produced, recorded and lost, and calls left out."""
-        return Loss.of(self.metadata, self.paired)
+        return self.loss_of(None)
+
+    def loss_of(self, paired: Chosen | None) -> Loss:
+        """The same, and of calls those that are left out of `paired`."""
+        return Loss.of(self.metadata, self.figures(paired))
 
     @property
     def events(self) -> pl.LazyFrame:
@@ -97,10 +110,55 @@ class Trace:
         """The calls without names and arguments, as `paired.table` describes them; computed once."""
         check_fits(self._file.name, self.rows, EVENT_BYTES)
         if native.library() is not None:
-            return walking.pair(lambda: self._file.batches(NEEDS), self.metadata).lazy()
+            return call_rows.pair(self._source(2), self.metadata, self._effort.jobs).lazy()
         events = pl.from_arrow(self._file.table(NEEDS))
         assert isinstance(events, pl.DataFrame)
         return pair(events.lazy(), self.metadata)
+
+    def chosen(self, paired: Chosen | None = None) -> pl.LazyFrame:
+        """The calls that `paired` stands for, of those in the property `paired`."""
+        if isinstance(paired, pl.LazyFrame):
+            return paired
+        return self.paired if paired is None else paired.of(self.paired)
+
+    def figures(
+        self, paired: Chosen | None = None, columns: Sequence[str] = (), casts: Sequence[Cast] = ()
+    ) -> Figures:
+        """What every report but that of the calls comes from; with what the registers `columns` held, read as
+        `casts` say. Those of a selection are kept.
+        """
+        if isinstance(paired, pl.LazyFrame):
+            return gather(paired, self.metadata, self.values, columns, casts, str(self.path))
+        selection = Selection() if paired is None else paired
+        for (of, held, read), found in self._figures.items():
+            if of == selection and held >= set(columns) and (read == tuple(casts) or not columns):
+                return found
+        question = Question(selection, tuple(columns), tuple(casts), self._effort.memory)
+        partition = Partition(str(self.path), workers=self._effort.jobs)
+        found = figures_of(self._file, partition, question, self._progress(2))
+        self._figures[selection, frozenset(columns), tuple(casts)] = found
+        return found
+
+    def _progress(self, passes: int) -> Callable[[int], None]:
+        done = 0
+
+        def add(rows: int) -> None:
+            nonlocal done
+            done += rows
+            self._effort.progress(done, passes * self.rows)
+
+        return add
+
+    def _source(self, passes: int) -> Source:
+        """The events, for so many passes."""
+        progress = self._progress(passes)
+
+        def batches(columns: list[str]) -> Iterator[pa.Table]:
+            for table in self._file.batches(columns):
+                yield table
+                progress(table.num_rows)
+
+        return batches
 
     @property
     def functions(self) -> pl.LazyFrame:
@@ -121,15 +179,20 @@ class Trace:
     @property
     def value_columns(self) -> list[str]:
         """The arguments that were recorded, and `ret_val`."""
-        count = min(max(self.metadata["args"], 0), MAX_ARGS)
-        return [f"arg{i}" for i in range(count)] + ["ret_val"]
+        count = max(self.metadata["args"], 0)
+        return [*VALUES[:-1][:count], VALUES[-1]]
 
-    def calls(self, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    def calls(self, paired: Chosen | None = None) -> pl.LazyFrame:
         """Every call, `schemas.CALLS`, in order of thread and start."""
-        return calls.calls(self._or_all(paired), self.functions, self.values(VALUES))
+        frames = list(self.call_batches(CALLS.names, paired=paired))
+        if not frames:
+            empty = pl.from_arrow(CALLS.empty_table())
+            assert isinstance(empty, pl.DataFrame)
+            return empty.lazy()
+        return pl.concat(frames).lazy()
 
     def call_batches(
-        self, columns: Sequence[str] | None = None, *, rows: int = 1 << 18, paired: pl.LazyFrame | None = None
+        self, columns: Sequence[str] | None = None, *, rows: int = 1 << 18, paired: Chosen | None = None
     ) -> Iterator[pl.DataFrame]:
         """Every call in frames of at most `rows` rows, in order of (tgid, pid, start), thread by thread.
 
@@ -137,27 +200,58 @@ class Trace:
         `functions`; by default those of `CALLS`, and `function`.
         """
         wanted = [*CALLS.names, "function"] if columns is None else list(columns)
-        values = [name for name in wanted if name in VALUES]
-        return calls.batches(self._or_all(paired), self.functions, self.values(values), wanted, rows)
+        if isinstance(paired, pl.LazyFrame) or native.library() is None:
+            values = self.values([name for name in wanted if name in VALUES])
+            return calls.batches(self.chosen(paired), self.functions, values, wanted, rows)
+        return self._call_rows(wanted, paired or Selection()).frames(rows)
 
-    def latency(self, paired: pl.LazyFrame | None = None, *, marked: bool = False) -> pl.LazyFrame:
+    def _call_rows(self, columns: Sequence[str], selection: Selection) -> CallRows:
+        source, effort = self._source(2), self._effort
+        return CallRows(source, self.metadata, columns, selection, effort.jobs, effort.memory)
+
+    def _around(
+        self, call_ids: Sequence[int], columns: Sequence[str], *, inside: bool = False
+    ) -> Iterator[pl.DataFrame]:
+        """All calls of the threads that made the calls `call_ids`; with `inside` only from these on.
+
+        Raises UsageError where there is no such call.
+        """
+        if native.library() is None:
+            paired = slowest.threads_of(self.paired, call_ids)
+            paired = paired.filter(pl.col("call_id") >= min(call_ids)) if inside else paired
+            yield from self.call_batches(columns, paired=paired)
+            return
+        calls = self._call_rows(columns, Selection())
+        for call_id in call_ids:
+            if call_id >= len(calls):
+                raise slowest.no_call(call_id, len(calls))
+        for first, end in sorted({calls.thread_of(call_id) for call_id in call_ids}):
+            yield from calls.frames(1 << 18, max(first, min(call_ids)) if inside else first, end)
+
+    def latency(self, paired: Chosen | None = None, *, marked: bool = False) -> pl.LazyFrame:
         """How long each function took, `schemas.LATENCY`, by falling `total_ns`.
 
         `marked` adds the column `cookie`: functions can share a name.
         """
-        return latency.latency(self._or_all(paired), self.functions, marked=marked)
+        return latency.latency(self.figures(paired), marked=marked)
 
-    def callgraph(self, paired: pl.LazyFrame | None = None, *, marked: bool = False) -> pl.LazyFrame:
+    def callgraph(self, paired: Chosen | None = None, *, marked: bool = False) -> pl.LazyFrame:
         """Who called whom, `schemas.CALLGRAPH`, by falling `total_ns`.
 
         `marked` adds the columns `caller_cookie` and `callee_cookie`.
         """
-        return callgraph.edges(self._or_all(paired), self.functions, marked=marked)
+        return callgraph.edges(self.figures(paired), marked=marked)
+
+    def tree(self, paired: Chosen | None = None) -> pl.LazyFrame:
+        """The calls by the path of functions that led to them, see `callgraph.tree`; `function` is a row of
+        `functions`.
+        """
+        return callgraph.tree(self.figures(paired))
 
     def arguments(
         self,
         casts: Sequence[Cast | str] | Mapping[str, str] = (),
-        paired: pl.LazyFrame | None = None,
+        paired: Chosen | None = None,
         *,
         marked: bool = False,
     ) -> pl.LazyFrame:
@@ -167,25 +261,20 @@ class Trace:
         `{"FUNC:arg0": "i32"}`, FUNC a glob; without one a register is an unsigned 64-bit integer.
         `marked` adds the columns `type`: what a value was cast to, null for a raw register; and `cookie`.
         """
-        return arguments.arguments(
-            self._or_all(paired),
-            self.functions,
-            self.values,
-            self.value_columns,
-            parse_all(casts),
-            marked=marked,
-        )
+        parsed = parse_all(casts)
+        figures = self.figures(paired, self.value_columns, parsed)
+        return arguments.arguments(figures, parsed, marked=marked)
 
-    def threads(self, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    def threads(self, paired: Chosen | None = None) -> pl.LazyFrame:
         """The threads with events, `schemas.THREADS`, by falling `busy_ns`."""
-        return threads.threads(self._or_all(paired), self.metadata)
+        return threads.threads(self.figures(paired), self.metadata)
 
     def hist(
         self,
         focus: str | Sequence[str] | None = None,
         value: str = "duration_ns",
         casts: Sequence[Cast | str] | Mapping[str, str] = (),
-        paired: pl.LazyFrame | None = None,
+        paired: Chosen | None = None,
     ) -> pl.LazyFrame:
         """How the durations of the functions `focus` are distributed, or the values of `arg0` … `ret_val`,
         `schemas.HIST`. `casts` are as in `arguments`.
@@ -196,9 +285,7 @@ class Trace:
         )
         return hist.table(found, value, self.functions)
 
-    def heatmap(
-        self, focus: str | Sequence[str] | None = None, paired: pl.LazyFrame | None = None
-    ) -> pl.LazyFrame:
+    def heatmap(self, focus: str | Sequence[str] | None = None, paired: Chosen | None = None) -> pl.LazyFrame:
         """How long calls of the functions `focus` took at which time, `schemas.HEATMAP`."""
         batches = self.call_batches(["function", "start", "duration_ns"], paired=self.of(focus, paired))
         return heatmap.table(heatmap.heats(batches, self.metadata["started"]["monotonic_ns"]), self.functions)
@@ -208,7 +295,7 @@ class Trace:
         count: int = 10,
         focus: str | Sequence[str] | None = None,
         by: str = "duration_ns",
-        paired: pl.LazyFrame | None = None,
+        paired: Chosen | None = None,
         *,
         marked: bool = False,
     ) -> pl.LazyFrame:
@@ -223,7 +310,7 @@ class Trace:
 
         Raises UsageError where there is no such call.
         """
-        batches = self.call_batches(slowest.NEEDS, paired=slowest.threads_of(self.paired, call_ids))
+        batches = self._around(call_ids, slowest.NEEDS)
         return slowest.describe(batches, call_ids, self.functions, self.metadata, marked=marked)
 
     def subtree(self, call_id: int) -> pl.LazyFrame:
@@ -235,15 +322,14 @@ class Trace:
 
     def subtree_batches(self, call_id: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """The same in frames of bounded size; `columns` as of `call_batches`, with `call_id` and `depth`."""
-        paired = slowest.threads_of(self.paired, [call_id]).filter(pl.col("call_id") >= call_id)
-        return slowest.subtree(self.call_batches(columns, paired=paired), call_id)
+        return slowest.subtree(self._around([call_id], columns, inside=True), call_id)
 
     def explain(
         self,
         focus: str | Sequence[str] | None = None,
         casts: Sequence[Cast | str] | Mapping[str, str] = (),
         slow_ns: int | None = None,
-        paired: pl.LazyFrame | None = None,
+        paired: Chosen | None = None,
     ) -> pl.LazyFrame:
         """What separates slow calls of the functions `focus` from the others, `schemas.EXPLAIN`: an argument,
         the return value, the caller, the thread, or a window of time. No row for a function of which nothing
@@ -257,7 +343,7 @@ class Trace:
         focus: str | Sequence[str] | None = None,
         casts: Sequence[Cast | str] | Mapping[str, str] = (),
         slow_ns: int | None = None,
-        paired: pl.LazyFrame | None = None,
+        paired: Chosen | None = None,
     ) -> dict[int, Case]:
         """What `explain` looks at, by row of the function table."""
         kinds = kinds_of(parse_all(casts), self.functions)
@@ -271,34 +357,35 @@ class Trace:
         other: Trace,
         *,
         edges: bool = False,
-        paired: pl.LazyFrame | None = None,
-        other_paired: pl.LazyFrame | None = None,
+        paired: Chosen | None = None,
+        other_paired: Chosen | None = None,
     ) -> pl.LazyFrame:
         """What changed from this trace to `other`, by function, `schemas.DIFF`; or by caller and function,
         `schemas.DIFF_EDGES`.
         """
-        sides = self._side(self._or_all(paired), edges), other._side(other._or_all(other_paired), edges)
+        sides = self._side(paired, edges), other._side(other_paired, edges)
         return diff(*sides, edges=edges)
 
-    def _side(self, paired: pl.LazyFrame, edges: bool) -> Side:
+    def _side(self, paired: Chosen | None, edges: bool) -> Side:
         columns = ["function", "duration_ns", *(["caller"] if edges else [])]
         durations = durations_of(self.call_batches(columns, paired=paired), edges=edges)
         figures = self.callgraph(paired, marked=True) if edges else self.latency(paired, marked=True)
         return Side(self.functions, figures, durations)
 
-    def of(self, focus: str | Sequence[str] | None, paired: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    def of(self, focus: str | Sequence[str] | None, paired: Chosen | None = None) -> Chosen:
         """The calls, as `paired` has them, of the functions `focus`: names, or globs; None for all.
 
         Raises UsageError where a name matches no function.
         """
         if focus is None:
-            return self._or_all(paired)
-        names = [focus] if isinstance(focus, str) else focus
-        return filters.by_function(self._or_all(paired), filters.matching(self.functions, names))
+            return Selection() if paired is None else paired
+        return of_functions(
+            paired, filters.matching(self.functions, [focus] if isinstance(focus, str) else focus)
+        )
 
     def report(
         self,
-        paired: pl.LazyFrame | None = None,
+        paired: Chosen | None = None,
         casts: Sequence[Cast | str] | Mapping[str, str] = (),
     ) -> Report:
         """The trace as one HTML page, which a notebook shows, and `.save(path)` writes.
@@ -308,7 +395,4 @@ class Trace:
         # The report needs us; only who asks for one needs it.
         from ..report.page import Report
 
-        return Report(self, self._or_all(paired), (), parse_all(casts))
-
-    def _or_all(self, paired: pl.LazyFrame | None) -> pl.LazyFrame:
-        return self.paired if paired is None else paired
+        return Report(self, paired, (), parse_all(casts))

@@ -1,94 +1,108 @@
-"""Events to calls by the compiled walk: the same table as `pairing`'s, in a fraction of the time."""
+"""Feed the events of a trace to compiled walks, as many at once as there are workers."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..schemas import TraceMetadata
+from ..schemas import VALUES, TraceMetadata
+from .arrays import Ints
 from .encoding import is_entry
 from .losses import LossWindows, ThreadLosses
 from .native import Struct, Walk
-from .paired import Calls, table
 from .processes import Thread, threads_of
+from .selection import Selection
 
-#: Gives the events from the first to the last, the columns `NEEDS` and more, each time that it is called.
-Source = Callable[[], Iterable[pa.Table]]
+#: Gives these columns of the events from the first to the last, each time that it is called.
+Source = Callable[[list[str]], Iterable[pa.Table]]
 
 #: What the walk reads of the events.
 NEEDS = ["type", "cookie", "pid", "tgid", "timestamp", "frame"]
 
 
-def pair(source: Source, metadata: TraceMetadata) -> pl.DataFrame:
-    """The calls behind the events, as `paired.table` describes them. Raises TraceError."""
-    walks = Walks(source, metadata, os.cpu_count() or 1)
-    calls = walks.calls_of_thread
-    total = int(calls.sum())
-    columns = Calls(
-        parent=np.empty(total, np.int64),
-        outer=np.empty(total, np.int64),
-        thread=np.repeat(np.arange(len(calls), dtype=np.int32), calls),
-        depth=np.empty(total, np.int32),
-        function=np.empty(total, np.int32),
-        caller=np.empty(total, np.int32),
-        start=np.empty(total, np.int64),
-        end=np.empty(total, np.int64),
-        self_ns=np.empty(total, np.int64),
-        self_known=np.empty(total, np.bool_),
-        entry_row=np.empty(total, np.int64),
-        exit_row=np.empty(total, np.int64),
-        status=np.empty(total, np.int8),
-    )
-    rows = {name: array for name, array in vars(columns).items() if name != "thread"}
-    rows["self_known"] = columns.self_known.view(np.uint8)
-    walks.nest(Struct("rows", **rows))
-    return table([columns], walks.threads)
+_LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
+
+
+def chosen_by(selection: Selection, functions: int) -> dict[str, Any]:
+    """What a plan says of `selection`, but for its threads, where there are so many functions."""
+    flags = np.zeros(functions, np.uint8)
+    for number, layer in enumerate(selection.layers):
+        flags[list(layer.rows)] |= 1 << number
+    return {
+        "layers": len(selection.layers),
+        "functions": flags,
+        "beneath": sum(layer.beneath << number for number, layer in enumerate(selection.layers)),
+        "since": _LEAST if selection.since is None else min(max(selection.since, _LEAST), _GREATEST),
+        "until": _GREATEST if selection.until is None else min(max(selection.until, _LEAST), _GREATEST),
+    }
 
 
 class Walks:
-    """`count` walks through one trace, each of some of its threads; the first pass is done."""
+    """`count` walks at once through one trace, each of some of its threads; the first pass is done.
+
+    `part` and `parts` are as in `Partition`; `columns` are the registers that the second pass needs. Only
+    threads that calls of `selection` can be of are walked at all.
+    """
 
     threads: list[Thread]  # in order of (tgid, pid)
+    calls_of_thread: Ints
 
-    def __init__(self, source: Source, metadata: TraceMetadata, count: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        metadata: TraceMetadata,
+        count: int,
+        *,
+        part: int = 0,
+        parts: int = 1,
+        selection: Selection | None = None,
+        columns: Sequence[str] = (),
+    ) -> None:
         self._source = source
-        self._walks = [Walk(_setup(metadata, part, count)) for part in range(count)]
-        self._feed(Walk.match)
+        self._columns = [*NEEDS, *columns]
+        self._walks = [
+            Walk(_setup(metadata, part + parts * number, parts * count, selection or Selection()))
+            for number in range(count)
+        ]
+        self._feed(Walk.match, NEEDS)
         found = [walk.matched() for walk in self._walks]
-        joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        joined = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
         order = np.argsort(joined["key"])
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
-        ends = np.cumsum([0, *(len(part["key"]) for part in found)])
+        ends = np.cumsum([0, *(len(each["key"]) for each in found)])
         #: For each walk the rows of its threads.
         self._places = [place[low:high] for low, high in pairwise(ends)]
         self.calls_of_thread = joined["calls"][order]
         self.threads = threads_of(joined["key"][order], joined["first"][order], metadata)
 
-    def nest(self, rows: Struct | None) -> None:
+    def nest(self, plan: Struct, rows: Struct | None = None) -> None:
         """The second pass."""
         first_call = np.r_[0, np.cumsum(self.calls_of_thread)].astype(np.int64)
         ended = np.array([thread.ended for thread in self.threads], np.bool_)
         for walk, places in zip(self._walks, self._places, strict=True):
-            walk.begin(first_call[places], ended[places], rows)
-        self._feed(Walk.nest)
+            walk.begin(plan, first_call[places], ended[places], rows)
+        self._feed(Walk.nest, self._columns)
         for walk in self._walks:
             walk.nested()
 
-    def _feed(self, step: Callable[[Walk, Struct], None]) -> None:
+    def gathered(self) -> Iterator[tuple[dict[str, NDArray[Any]], list[Thread]]]:
+        """What each walk has gathered, see `native.Walk.gathered`, and its threads."""
+        for walk, places in zip(self._walks, self._places, strict=True):
+            yield walk.gathered(), [self.threads[place] for place in places]
+
+    def _feed(self, step: Callable[[Walk, Struct], None], columns: list[str]) -> None:
         """Give every batch to every walk, while the next one is read."""
         first_row = 0
         running: list[Future[None]] = []
         with ThreadPoolExecutor(len(self._walks)) as pool:
-            for events in self._source():
+            for events in self._source(columns):
                 batch = as_batch(events, first_row)
                 first_row += events.num_rows
                 _result_of(running)
@@ -103,20 +117,32 @@ def _result_of(running: Sequence[Future[None]]) -> None:
 
 def as_batch(events: pa.Table, first_row: int) -> Struct:
     """Consecutive events, the first of which is `first_row` of the file."""
+    columns = {"entry": is_entry(events["type"]).view(np.uint8)}
+    offsets = {}
+    for name in NEEDS[1:]:
+        columns[name], _, _ = _buffers(events[name])
+    for position, name in enumerate(VALUES):
+        if name in events.column_names:
+            value, valid, offset = _buffers(events[name])
+            columns[f"value{position}"] = value
+            if valid is not None:
+                columns[f"valid{position}"] = valid
+                offsets[f"offset{position}"] = offset
+    return Struct("batch", rows=events.num_rows, first_row=first_row, **columns, **offsets)
 
-    def column(name: str) -> NDArray[Any]:
-        return np.ascontiguousarray(events[name].to_numpy())
 
-    return Struct(
-        "batch",
-        rows=events.num_rows,
-        first_row=first_row,
-        entry=is_entry(events["type"]).view(np.uint8),
-        **{name: column(name) for name in NEEDS[1:]},
-    )
+def _buffers(column: pa.ChunkedArray[Any]) -> tuple[NDArray[Any], NDArray[np.uint8] | None, int]:
+    """The values of a column of numbers; where there are nulls, the bitmap, and which bit is the first."""
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    validity, data = array.buffers()
+    kind = array.type.to_pandas_dtype()
+    values = np.frombuffer(data, kind, len(array), array.offset * np.dtype(kind).itemsize)
+    if not array.null_count:
+        return values, None, 0
+    return values, np.frombuffer(validity, np.uint8), array.offset
 
 
-def _setup(metadata: TraceMetadata, part: int, parts: int) -> Struct:
+def _setup(metadata: TraceMetadata, part: int, parts: int, selection: Selection) -> Struct:
     functions = metadata["functions"]
     windows = LossWindows(metadata["loss_windows"], metadata["counts"])
     losses = [windows.anywhere()]
@@ -137,6 +163,16 @@ def _setup(metadata: TraceMetadata, part: int, parts: int) -> Struct:
         losing=len(windows.threads()),
         losing_thread=np.array([tgid << 32 | pid for tgid, pid in windows.threads()], np.uint64),
         loss_bounds=bounds[1:].astype(np.int64),
+        **_ids("tgid", selection.tgids),
+        **_ids("pid", selection.pids),
         part=part,
         parts=parts,
     )
+
+
+def _ids(name: str, wanted: frozenset[int] | None) -> dict[str, Any]:
+    if wanted is None:
+        return {}
+    # An array without items may have no address.
+    ids = np.array([*wanted, 0], np.uint64)
+    return {f"{name}s": ids, f"{name}_count": len(wanted)}

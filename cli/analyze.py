@@ -174,12 +174,11 @@ def analyze(
                     f"{printable(path)} has no {name}: {trace.metadata['args']} arguments were recorded",
                     "record more with --args, or give a lower number",
                 )
-        paired = trace.paired
-        if focus is not None and report != "callgraph":
-            paired = filters.by_function(paired, filters.matching(trace.functions, [focus]))
         beneath = report == "callgraph"
-        paired = chosen(trace, paired, function, process, thread, since, until, beneath=beneath)
-        return Choice(trace, paired, wanted)
+        calls = chosen(trace, function, process, thread, since, until, beneath=beneath)
+        if focus is not None and report != "callgraph":
+            calls = calls.of_functions(filters.matching(trace.functions, [focus]))
+        return Choice(trace, calls, wanted)
 
     choices: Iterator[Choice] = (choose(path) for path in paths)
     if report == "diff":

@@ -27,7 +27,7 @@ class Line(NamedTuple):
 
 
 def tree_lines(tree: pl.DataFrame, names: Sequence[str]) -> list[Line]:
-    """The nodes of `tree`, as `analyze.calltree.call_tree` gives them, from the roots down, siblings in its
+    """The nodes of `tree`, as `analyze.callgraph.tree` gives them, from the roots down, siblings in its
     order. `names` are the functions' names by row.
     """
     children: dict[int | None, list[dict[str, Any]]] = {}
@@ -54,10 +54,9 @@ def flipped(lines: Sequence[Line]) -> list[Line]:
 def draw_callgraph(choice: Choice, canvas: Canvas) -> None:
     """The tree of all calls; with a focus, for each of its functions what called it and what it called."""
     from ..analyze import branches, filters
-    from ..analyze.calltree import call_tree
 
     names = choice.trace.functions.select("demangled").collect()["demangled"].to_list()
-    tree = branches.weighed(call_tree(choice.paired))
+    tree = branches.weighed(choice.trace.tree(choice.calls))
     if choice.wanted.focus is None:
         whole = _weight(tree)
         shown, hidden = _arranged(tree, whole, choice.wanted, names)
@@ -65,8 +64,7 @@ def draw_callgraph(choice: Choice, canvas: Canvas) -> None:
         _note(hidden, canvas)
         return
     for number, function in enumerate(filters.matching(choice.trace.functions, [choice.wanted.focus])):
-        beneath = filters.by_function(choice.paired, [function], beneath=True)
-        below = branches.weighed(call_tree(beneath))
+        below = branches.weighed(choice.trace.tree(choice.calls.of_functions([function], beneath=True)))
         above = branches.weighed(branches.callers_of(tree, function))
         whole = _weight(below)
         callees, hidden_callees = _arranged(below, whole, choice.wanted, names)
@@ -85,7 +83,7 @@ def edges(choice: Choice) -> pl.LazyFrame:
 
     from ..analyze import filters
 
-    found = choice.trace.callgraph(choice.paired, marked=True)
+    found = choice.trace.callgraph(choice.calls, marked=True)
     if choice.wanted.focus is not None:
         rows = filters.matching(choice.trace.functions, [choice.wanted.focus])
         cookies = [choice.trace.metadata["functions"][row]["cookie"] for row in rows]

@@ -8,10 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from ..analyze.casts import Cast
     from ..analyze.loss import Loss
+    from ..analyze.selection import Selection
     from ..analyze.trace import Trace
     from ..schemas.metadata import LossWindow
 
@@ -48,7 +47,6 @@ class Wanted:
 
 def chosen(
     trace: Trace,
-    paired: pl.LazyFrame,
     function: Sequence[str] | None,
     process: Sequence[str] | None,
     thread: Sequence[str] | None,
@@ -56,22 +54,22 @@ def chosen(
     until: str | None,
     *,
     beneath: bool,
-) -> pl.LazyFrame:
-    """Those of the calls `paired` of `trace` that the options name.
-
-    With `beneath` `function` also names the calls inside such calls.
-    """
+) -> Selection:
+    """The calls of `trace` that the options name. With `beneath` `function` also names what runs inside."""
     from ..analyze import filters
+    from ..analyze.selection import Selection
     from .quantities import parse_duration
 
+    found = Selection()
     if function:
-        paired = filters.by_function(paired, filters.matching(trace.functions, function), beneath=beneath)
+        found = found.of_functions(filters.matching(trace.functions, function), beneath=beneath)
     if process:
-        paired = filters.by_process(paired, trace.metadata, process)
+        found = found.of_processes(filters.process_ids(trace.metadata, process))
     if thread:
-        paired = filters.by_thread(paired, trace.metadata, thread)
-    span = [None if text is None else parse_duration(text) for text in (since, until)]
-    return filters.by_time(paired, trace.metadata, *span)
+        found = found.of_threads(filters.thread_ids(trace.metadata, thread))
+    began = trace.metadata["started"]["monotonic_ns"]
+    span = [None if text is None else began + parse_duration(text) for text in (since, until)]
+    return found.between(*span)
 
 
 @dataclass
@@ -79,7 +77,7 @@ class Choice:
     """What the command line chose of a trace."""
 
     trace: Trace
-    paired: pl.LazyFrame
+    calls: Selection
     wanted: Wanted
     #: What a diff compares this with.
     other: Choice | None = None
@@ -87,9 +85,7 @@ class Choice:
     @cached_property
     def loss(self) -> Loss:
         """What these calls leave out."""
-        from ..analyze.loss import Loss
-
-        return Loss.of(self.trace.metadata, self.paired)
+        return self.trace.loss_of(self.calls)
 
     def left_out(self) -> str:
         """The line that ends a report, or the lines of both traces."""

@@ -30,7 +30,7 @@ _CIRCUMSTANCES = {
 def rows_of_diff(choice: Choice) -> pl.LazyFrame:
     assert choice.other is not None
     return choice.trace.diff(
-        choice.other.trace, edges=choice.wanted.edges, paired=choice.paired, other_paired=choice.other.paired
+        choice.other.trace, edges=choice.wanted.edges, paired=choice.calls, other_paired=choice.other.calls
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def rows_of_explain(choice: Choice) -> pl.LazyFrame:
     wanted = choice.wanted
-    return choice.trace.explain(wanted.focus, wanted.casts, wanted.slow_ns, choice.paired)
+    return choice.trace.explain(wanted.focus, wanted.casts, wanted.slow_ns, choice.calls)
 
 
 def draw_explain(choice: Choice, canvas: Canvas) -> None:
@@ -28,7 +28,7 @@ def draw_explain(choice: Choice, canvas: Canvas) -> None:
     from ..analyze.explain import ENOUGH
 
     wanted, trace = choice.wanted, choice.trace
-    found = trace.cases(wanted.focus, wanted.casts, wanted.slow_ns, choice.paired)
+    found = trace.cases(wanted.focus, wanted.casts, wanted.slow_ns, choice.calls)
 
     def draw(function: int, name: str, case: Case) -> None:
         explanations = case.explain()

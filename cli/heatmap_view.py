@@ -24,7 +24,7 @@ _COLOURS = ("38;5;67", "38;5;71", "38;5;178", "38;5;160")
 
 
 def rows_of_heatmap(choice: Choice) -> pl.LazyFrame:
-    return choice.trace.heatmap(choice.wanted.focus, choice.paired)
+    return choice.trace.heatmap(choice.wanted.focus, choice.calls)
 
 
 def draw_heatmap(choice: Choice, canvas: Canvas) -> None:
@@ -32,7 +32,7 @@ def draw_heatmap(choice: Choice, canvas: Canvas) -> None:
     from ..analyze import heatmap
 
     about = choice.trace.metadata
-    batches = choice.trace.call_batches(["function", "start", "duration_ns"], paired=choice.paired)
+    batches = choice.trace.call_batches(["function", "start", "duration_ns"], paired=choice.calls)
     found = heatmap.heats(batches, about["started"]["monotonic_ns"])
     began = about["started"]["monotonic_ns"]
     losses = [(w["start_ns"] - began, w["end_ns"] - began) for w in choice.losses()]

@@ -25,7 +25,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 def rows_of_hist(choice: Choice) -> pl.LazyFrame:
     wanted = choice.wanted
-    return choice.trace.hist(wanted.focus, wanted.value, wanted.casts, choice.paired)
+    return choice.trace.hist(wanted.focus, wanted.value, wanted.casts, choice.calls)
 
 
 def draw_hist(choice: Choice, canvas: Canvas) -> None:
@@ -35,7 +35,7 @@ def draw_hist(choice: Choice, canvas: Canvas) -> None:
 
     trace, value = choice.trace, choice.wanted.value
     kinds = kinds_of(choice.wanted.casts, trace.functions)
-    found = hist.tallies(trace.call_batches(["function", value], paired=choice.paired), value, kinds)
+    found = hist.tallies(trace.call_batches(["function", value], paired=choice.calls), value, kinds)
 
     def draw(function: int, name: str, tally: Tally) -> None:
         timed = value == hist.DURATION

@@ -79,7 +79,7 @@ def _summaries(
 
     found = []
     for number, choice in enumerate(choices):
-        one = summary(choice.trace, choice.paired, top or TOP)
+        one = summary(choice.trace, choice.calls, top or TOP)
         if form in ("table", "markdown"):
             if number:
                 text.write("\n")
@@ -135,7 +135,7 @@ def _first(kind: Report, choice: Choice, most: int | None) -> tuple[pl.DataFrame
         if left <= 0:
             break
     found = pl.concat(parts) if parts else kind.rows(choice).head(0).collect()
-    return found, choice.paired.select(pl.len()).collect().item()
+    return found, choice.trace.figures(choice.calls).count("calls")
 
 
 def _export(

@@ -53,7 +53,7 @@ def draw_path(choice: Choice, canvas: Canvas) -> None:
 
 def draw_replay(choice: Choice, canvas: Canvas) -> None:
     """The calls of each thread, one thread below the other."""
-    frames = choice.trace.call_batches([*_COLUMNS, *choice.wanted.registers], paired=choice.paired)
+    frames = choice.trace.call_batches([*_COLUMNS, *choice.wanted.registers], paired=choice.calls)
     _Replay(choice, canvas, None).write(frames)
 
 

@@ -83,8 +83,8 @@ def report(
     ]
     with _status() as told:
         told("calls")
-        paired = chosen(opened, opened.paired, function, process, thread, since, until, beneath=True)
-        made = Report(opened, paired, selection, casts, told)
+        calls = chosen(opened, function, process, thread, since, until, beneath=True)
+        made = Report(opened, calls, selection, casts, told)
     if selection and not made.calls:
         raise UsageError(
             f"no call of {trace} is chosen",

@@ -174,20 +174,20 @@ def _threads(frame: pl.DataFrame, began: int) -> list[Column]:
 
 
 def _marked_arguments(choice: Choice) -> pl.LazyFrame:
-    return choice.trace.arguments(choice.wanted.casts, choice.paired, marked=True)
+    return choice.trace.arguments(choice.wanted.casts, choice.calls, marked=True)
 
 
 def _call_frames(choice: Choice) -> Iterator[pl.DataFrame]:
     from ..schemas import CALLS
 
-    return choice.trace.call_batches(CALLS.names, paired=choice.paired)
+    return choice.trace.call_batches(CALLS.names, paired=choice.calls)
 
 
 REPORTS = {
     "latency": Report(
         "how often and how long each function ran",
         _schema("LATENCY"),
-        lambda choice: choice.trace.latency(choice.paired),
+        lambda choice: choice.trace.latency(choice.calls),
         columns=_latency,
     ),
     "callgraph": Report(
@@ -225,7 +225,7 @@ REPORTS = {
     "replay": Report(
         "a thread's calls one after the other, indented",
         _schema("CALLS"),
-        lambda choice: choice.trace.calls(choice.paired),
+        lambda choice: choice.trace.calls(choice.calls),
         frames=_call_frames,
         draw=draw_replay,
     ),
@@ -250,7 +250,7 @@ REPORTS = {
     "calls": Report(
         "every call",
         _schema("CALLS"),
-        lambda choice: choice.trace.calls(choice.paired),
+        lambda choice: choice.trace.calls(choice.calls),
         frames=_call_frames,
         columns=_calls,
         most=1000,
@@ -258,7 +258,7 @@ REPORTS = {
     "threads": Report(
         "the threads, and how busy each was",
         _schema("THREADS"),
-        lambda choice: choice.trace.threads(choice.paired),
+        lambda choice: choice.trace.threads(choice.calls),
         columns=_threads,
     ),
 }

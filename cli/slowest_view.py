@@ -27,14 +27,12 @@ NARROW = 60
 def rows_of_slowest(choice: Choice) -> pl.LazyFrame:
     wanted = choice.wanted
     return choice.trace.slowest(
-        wanted.top or TOP, by=wanted.sort or "duration_ns", paired=choice.paired, marked=True
+        wanted.top or TOP, by=wanted.sort or "duration_ns", paired=choice.calls, marked=True
     )
 
 
 def draw_slowest(choice: Choice, canvas: Canvas) -> None:
     """A paragraph a call."""
-    import polars as pl
-
     calls = rows_of_slowest(choice).collect()
     if calls.is_empty():
         canvas.out.write("no complete call\n")
@@ -43,7 +41,9 @@ def draw_slowest(choice: Choice, canvas: Canvas) -> None:
     for row in calls.iter_rows(named=True):
         write_call(row, signatures, choice, canvas)
         canvas.out.write("\n")
-    known = choice.paired.select(pl.col(choice.wanted.sort or "duration_ns").count()).collect().item()
+    known = choice.trace.figures(choice.calls).count(
+        "self_known" if choice.wanted.sort == "self_ns" else "complete"
+    )
     canvas.out.write(f"slowest {len(calls):,} of {count(known)} complete calls\n")
 
 

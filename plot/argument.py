@@ -15,6 +15,7 @@ from .parts import WIDTH, Chart, latency_axis, limits, log_scale, title
 _P99 = "#c2410c"
 
 if TYPE_CHECKING:
+    from ..analyze.selection import Chosen
     from ..analyze.trace import Trace
 
 
@@ -24,7 +25,7 @@ def argument(
     arg: str = "arg0",
     kind: str | None = None,
     *,
-    paired: pl.LazyFrame | None = None,
+    paired: Chosen | None = None,
 ) -> Chart:
     """The median and the 99th percentile of the durations of complete calls of `function`, by the value of
     `arg`: `arg0` … `arg5` or `ret_val`.

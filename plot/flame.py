@@ -12,6 +12,7 @@ from ..analyze.flame import Flame, Tree
 from .parts import WIDTH, Chart, duration_text, elided, function_names, title
 
 if TYPE_CHECKING:
+    from ..analyze.selection import Chosen
     from ..analyze.trace import Trace
 
 #: So many frames are drawn, and none that is narrower than half a pixel.
@@ -21,7 +22,7 @@ LEAST_SHARE = 0.5 / WIDTH
 _LETTER = 6.3
 
 
-def flame(trace: Trace, *, paired: pl.LazyFrame | None = None) -> Chart:
+def flame(trace: Trace, *, paired: Chosen | None = None) -> Chart:
     """The time inside recorded functions by path of calls, from the caller down, recursion folded.
 
     Drag and scroll to look closer. Paths that took less than half a pixel's share are not drawn; the

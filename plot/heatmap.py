@@ -15,6 +15,7 @@ from ..analyze.slices import Slices
 from .parts import WIDTH, Chart, latency_axis, limits, log_scale, title
 
 if TYPE_CHECKING:
+    from ..analyze.selection import Chosen
     from ..analyze.trace import Trace
 
 BITS = 2
@@ -23,13 +24,13 @@ SLICES = 80
 
 
 def heatmap(
-    trace: Trace, functions: str | Sequence[str] | None = None, *, paired: pl.LazyFrame | None = None
+    trace: Trace, functions: str | Sequence[str] | None = None, *, paired: Chosen | None = None
 ) -> Chart:
     """How many complete calls of `functions` (names or globs, by default all) began when and took how long.
 
     Raises UsageError where a name matches no function.
     """
-    chosen = trace.of(functions, paired)
+    chosen = trace.chosen(trace.of(functions, paired))
     began = trace.metadata["started"]["monotonic_ns"]
     first, last = chosen.select(pl.col("start").min(), pl.col("start").max().alias("last")).collect().row(0)
     span = Slices(first or began, 1 + (last or began), SLICES)

@@ -24,6 +24,7 @@ from .parts import (
 )
 
 if TYPE_CHECKING:
+    from ..analyze.selection import Chosen
     from ..analyze.trace import Trace
 
 #: Buckets to each power of two, as a power of two.
@@ -37,7 +38,7 @@ def latency(
     trace: Trace,
     functions: str | Sequence[str] | None = None,
     *,
-    paired: pl.LazyFrame | None = None,
+    paired: Chosen | None = None,
 ) -> Chart:
     """How the durations of complete calls are distributed.
 
@@ -112,7 +113,7 @@ def latency(
     return chart
 
 
-def _figures(trace: Trace, chosen: pl.LazyFrame) -> pl.DataFrame:
+def _figures(trace: Trace, chosen: Chosen) -> pl.DataFrame:
     """Percentiles by row of the function table, most time first."""
     cookies = trace.functions.select("cookie", row="function")
     figures = trace.latency(chosen, marked=True).select("cookie", "p50_ns", "p99_ns").collect()

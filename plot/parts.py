@@ -12,6 +12,7 @@ from ..printable import printable
 if TYPE_CHECKING:
     import polars as pl
 
+    from ..analyze.selection import Chosen
     from ..analyze.trace import Trace
 
 #: What the functions here return.
@@ -54,11 +55,9 @@ def log_scale(low: float, high: float) -> alt.Scale:
     return alt.Scale(type="log", domain=[low, high], nice=False)
 
 
-def title(text: str, trace: Trace, paired: pl.LazyFrame, *notes: str) -> alt.TitleParams:
+def title(text: str, trace: Trace, paired: Chosen, *notes: str) -> alt.TitleParams:
     """A title whose subtitle says what is left out of the chart of the calls `paired`."""
-    from ..analyze.loss import Loss
-
-    subtitle = [*notes, str(Loss.of(trace.metadata, paired))]
+    subtitle = [*notes, str(trace.loss_of(paired))]
     return alt.TitleParams(
         printable(text), subtitle=subtitle, anchor="start", offset=18, subtitleColor="gray"
     )

@@ -16,6 +16,7 @@ from ..printable import printable
 from .parts import WIDTH, Chart, duration_text, function_names, title
 
 if TYPE_CHECKING:
+    from ..analyze.selection import Chosen
     from ..analyze.trace import Trace
 
 #: Calls that take less than one of so many slices of the time are drawn together.
@@ -26,7 +27,7 @@ MOST = 5000
 COLOURED = 9
 
 
-def timeline(trace: Trace, pid: int | None = None, *, paired: pl.LazyFrame | None = None) -> Chart:
+def timeline(trace: Trace, pid: int | None = None, *, paired: Chosen | None = None) -> Chart:
     """The complete calls of a thread over time, callees below their callers.
 
     `pid` is the thread's id, by default that of the busiest. Calls that would be too short to see are drawn
@@ -34,7 +35,7 @@ def timeline(trace: Trace, pid: int | None = None, *, paired: pl.LazyFrame | Non
     see more there, draw fewer calls: `paired=trace.paired.filter(...)`. Raises UsageError where the thread
     has no calls.
     """
-    chosen = trace.of(None, paired)
+    chosen = trace.chosen(paired)
     thread = _thread(trace, chosen, pid)
     own = chosen.filter((pl.col("pid") == thread["pid"]) & (pl.col("tgid") == thread["tgid"]))
     span = Slices(thread["first_ns"], thread["last_ns"] + 1, SLICES)

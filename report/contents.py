@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from ..analyze.loss import Loss
+from ..analyze.selection import of_functions
 from ..analyze.slices import Slices
 from . import budget, rows
 from .facts import facts, losses
@@ -15,6 +13,7 @@ from .gather import NEEDS, gather
 
 if TYPE_CHECKING:
     from ..analyze.casts import Cast
+    from ..analyze.selection import Chosen
     from ..analyze.trace import Trace
 
 #: Columns of the heat maps and of the threads' lanes.
@@ -27,7 +26,7 @@ LANES = 48
 
 def contents(
     trace: Trace,
-    paired: pl.LazyFrame,
+    paired: Chosen | None,
     selection: Sequence[str] = (),
     casts: Sequence[Cast] = (),
     told: Callable[[str], None] = lambda step: None,
@@ -70,11 +69,10 @@ def contents(
     graph = trace.callgraph(paired, marked=True).collect()
     kept_edges = budget.fitting(rows.edges(graph, number, place), budget.EDGES)
     told("arguments")
-    few = pl.Series(order[:LOOKED_AT], dtype=pl.UInt32).implode()
-    values = trace.arguments(casts, paired.filter(pl.col("function").is_in(few)), marked=True).collect()
+    values = trace.arguments(casts, of_functions(paired, order[:LOOKED_AT]), marked=True).collect()
     arguments = list(rows.arguments(values, number, place))
     kept_arguments = budget.fitting(arguments, budget.ARGUMENTS)
-    loss = Loss.of(trace.metadata, paired)
+    loss = trace.loss_of(paired)
     began = trace.metadata["started"]["monotonic_ns"]
     return {
         "facts": facts(trace.metadata, str(trace.path), list(selection)),

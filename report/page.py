@@ -13,9 +13,8 @@ from .budget import to_json
 from .contents import contents
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from ..analyze.casts import Cast
+    from ..analyze.selection import Chosen
     from ..analyze.trace import Trace
 
 #: The page's scripts, in the order in which they stand in it.
@@ -28,7 +27,7 @@ class Report:
     def __init__(
         self,
         trace: Trace,
-        paired: pl.LazyFrame,
+        paired: Chosen | None,
         selection: Sequence[str] = (),
         casts: Sequence[Cast] = (),
         told: Callable[[str], None] = lambda step: None,

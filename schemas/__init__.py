@@ -1,7 +1,7 @@
 """Every table that funcsnoop writes or prints, and the metadata of a trace."""
 
 from .calls import CALLS, STATUS
-from .events import EVENTS, MAX_ARGS
+from .events import EVENTS, MAX_ARGS, VALUES
 from .metadata import FORMAT_VERSION, METADATA_KEY, TraceMetadata
 from .reports import ARGS, CALLGRAPH, DIFF, DIFF_EDGES, EXPLAIN, HEATMAP, HIST, LATENCY, SLOWEST, THREADS
 
@@ -22,5 +22,6 @@ __all__ = [
     "SLOWEST",
     "STATUS",
     "THREADS",
+    "VALUES",
     "TraceMetadata",
 ]

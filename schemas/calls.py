@@ -30,7 +30,7 @@ CALLS: Final = pa.schema(
         ),
         column("tgid", pa.uint32(), "process id"),
         column("pid", pa.uint32(), "thread id"),
-        column("depth", pa.uint32(), "number of recorded calls around this one, from 0"),
+        column("depth", pa.uint32(), "number of callers up to a root, from 0"),
         column("cookie", pa.uint64(), "function id"),
         column("name", pa.dictionary(pa.int32(), pa.string()), "function, demangled"),
         column("module", pa.dictionary(pa.int32(), pa.string()), "file name of the ELF file"),

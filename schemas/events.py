@@ -11,6 +11,9 @@ from .fields import column
 #: How many argument columns the table has; a recording may fill fewer.
 MAX_ARGS: Final = 6
 
+#: The columns that hold registers.
+VALUES: Final = (*(f"arg{i}" for i in range(MAX_ARGS)), "ret_val")
+
 ENTRY: Final = "entry"
 EXIT: Final = "exit"
 

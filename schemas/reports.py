@@ -167,7 +167,7 @@ SLOWEST: Final = pa.schema(
         column("pid", pa.uint32(), "thread id"),
         column("thread_name", pa.string(), "the thread's name when it was last seen", nullable=True),
         *_FUNCTION,
-        column("depth", pa.uint32(), "number of recorded calls around this one, from 0"),
+        column("depth", pa.uint32(), "number of callers up to a root, from 0"),
         *_times(
             ("start", "entry, CLOCK_MONOTONIC"),
             ("end", "exit, CLOCK_MONOTONIC"),

@@ -51,39 +51,110 @@ static int32_t enclosing(struct thread *thread)
 	return top->outer;
 }
 
+#define SET(column, at, what)                     \
+	do {                                      \
+		if (walk->rows.column)            \
+			walk->rows.column[at] = what; \
+	} while (0)
+
 static void set_row(struct walk *walk, struct thread *thread, int64_t id, int32_t function, int64_t time)
 {
-	struct rows *rows = &walk->rows;
 	const struct open_call *parent = thread->top < 0 ? NULL : &thread->open[thread->top];
 	int32_t outer = enclosing(thread);
 
-	rows->parent[id] = parent ? parent->id : -1;
-	rows->outer[id] = outer < 0 ? -1 : thread->open[outer].id;
-	rows->depth[id] = thread->depth;
-	rows->function[id] = function;
-	rows->caller[id] = parent ? parent->function : -1;
-	rows->start[id] = time;
-	rows->end[id] = time;
-	rows->self_ns[id] = 0;
-	rows->self_known[id] = 0;
-	rows->entry_row[id] = -1;
-	rows->exit_row[id] = -1;
-	rows->status[id] = NONE;
+	SET(parent, id, parent ? parent->id : -1);
+	SET(outer, id, outer < 0 ? -1 : thread->open[outer].id);
+	SET(depth, id, parent ? parent->depth + 1 : 0);
+	SET(function, id, function);
+	SET(caller, id, parent ? parent->function : -1);
+	SET(start, id, time);
+	SET(end, id, time);
+	SET(self_ns, id, 0);
+	SET(self_known, id, 0);
+	SET(entry_row, id, -1);
+	SET(exit_row, id, -1);
+	SET(status, id, NONE);
+	for (int column = 0; column < COLUMNS; column++)
+		SET(valid[column], id, 0);
+}
+
+/* The value of a register at an event, if there is one. */
+static int register_at(const struct batch *batch, int column, int64_t at, uint64_t *value)
+{
+	const uint8_t *valid = batch->valid[column];
+	int64_t bit = batch->offset[column] + at;
+
+	if (!batch->value[column] || (valid && !(valid[bit >> 3] >> (bit & 7) & 1)))
+		return 0;
+	*value = batch->value[column][at];
+	return 1;
+}
+
+static void set_value(struct walk *walk, int64_t id, int column, uint64_t value)
+{
+	SET(value[column], id, value);
+	SET(valid[column], id, 1);
+}
+
+/* Take note of the arguments of a call without an exit. */
+static void take_arguments(struct walk *walk, const struct batch *batch, int64_t at, int64_t id, int32_t function,
+			   int32_t way)
+{
+	uint64_t value;
+
+	for (int column = 0; column < ARGS; column++) {
+		if (!register_at(batch, column, at, &value))
+			continue;
+		if (walk->wants_rows)
+			set_value(walk, id, column, value);
+		if (way >= 0)
+			tally_register(walk, function, column, value, NOT_COMPLETE);
+	}
+}
+
+/* Those of one that has an exit, until then. */
+static void hold_arguments(struct walk *walk, struct thread *thread, const struct batch *batch, int64_t at,
+			   struct open_call *call)
+{
+	uint64_t *held = &thread->held[ARGS * (call - thread->open)];
+
+	for (int column = 0; column < ARGS; column++) {
+		if (!register_at(batch, column, at, &held[column]))
+			continue;
+		call->held |= 1 << column;
+		if (walk->wants_rows)
+			set_value(walk, call->id, column, held[column]);
+	}
+}
+
+static void take_return(struct walk *walk, const struct batch *batch, int64_t at, int64_t id, int32_t function,
+			int32_t way, int64_t duration)
+{
+	uint64_t value;
+
+	if (!register_at(batch, ARGS, at, &value))
+		return;
+	if (walk->wants_rows)
+		set_value(walk, id, ARGS, value);
+	if (way >= 0)
+		tally_register(walk, function, ARGS, value, duration);
 }
 
 /*
  * Say of a call without a partner what it is: one that was `left` is unwound, unless its other side may
  * have been lost between two moments.
  */
-static void set_status(struct walk *walk, struct thread *thread, int64_t id, uint64_t frame, int64_t since,
-		       int64_t until, int left)
+static void set_status(struct walk *walk, struct thread *thread, int64_t id, int32_t way, uint64_t frame,
+		       int64_t since, int64_t until, int left)
 {
 	enum status status = left ? UNWOUND : OPEN;
 
 	if (thread->perhaps && losses_touch(thread->perhaps, since, until, frame))
 		status = LOST;
 	if (walk->wants_rows)
-		walk->rows.status[id] = status;
+		SET(status, id, status);
+	if (way >= 0)
+		tally_status(walk, way, status);
 }
 
 static void index_open(struct walk *walk, struct thread *thread, int32_t at)
@@ -95,8 +166,8 @@ static void index_open(struct walk *walk, struct thread *thread, int32_t at)
 	*last = at;
 }
 
-static void enter(struct walk *walk, struct thread *thread, int64_t id, int matched, int32_t function,
-		  uint64_t frame, int64_t time)
+static struct open_call *enter(struct walk *walk, struct thread *thread, int64_t id, int matched,
+			       int32_t function, uint64_t frame, int64_t time)
 {
 	int32_t at = thread->free_open;
 
@@ -104,6 +175,8 @@ static void enter(struct walk *walk, struct thread *thread, int64_t id, int matc
 		int32_t size = thread->open_size ? 2 * thread->open_size : 16;
 
 		thread->open = walk_grow(walk, thread->open, size, sizeof(*thread->open));
+		if (walk->wants_values)
+			thread->held = walk_grow(walk, thread->held, size, ARGS * sizeof(*thread->held));
 		for (at = thread->open_size; at < size; at++)
 			thread->open[at].below = at + 1 < size ? at + 1 : -1;
 		at = thread->open_size;
@@ -116,18 +189,19 @@ static void enter(struct walk *walk, struct thread *thread, int64_t id, int matc
 	*call = (struct open_call){
 		.id = id, .frame = frame, .start = time, .outer = outer,
 		.outer_id = outer < 0 ? -1 : thread->open[outer].id, .below = thread->top, .above = -1,
-		.earlier = -1, .function = function, .matched = matched,
+		.earlier = -1, .function = function, .way = -1, .matched = matched,
 	};
 	if (thread->top >= 0)
 		thread->open[thread->top].above = at;
+	call->depth = thread->top < 0 ? 0 : thread->open[thread->top].depth + 1;
 	thread->top = at;
-	thread->depth++;
 	if (!matched) {
 		call->earlier = thread->unfinished;
 		thread->unfinished = at;
 	} else if (thread->indexed) {
 		index_open(walk, thread, at);
 	}
+	return call;
 }
 
 /* Take a call off the list. */
@@ -144,7 +218,6 @@ static void forget(struct thread *thread, int32_t at)
 	call->id = -1;
 	call->below = thread->free_open;
 	thread->free_open = at;
-	thread->depth--;
 }
 
 static int32_t find(struct walk *walk, struct thread *thread, int32_t function, uint64_t frame)
@@ -175,13 +248,15 @@ static int32_t find(struct walk *walk, struct thread *thread, int32_t function, 
 	return *last;
 }
 
-static void leave(struct walk *walk, struct thread *thread, int32_t function, uint64_t frame, int64_t time,
-		  int64_t row)
+static void leave(struct walk *walk, struct thread *thread, const struct batch *batch, int64_t i,
+		  int32_t function)
 {
-	int32_t at = find(walk, thread, function, frame);
+	int64_t time = batch->timestamp[i];
+	int32_t at = find(walk, thread, function, batch->frame[i]);
 	struct open_call *call = &thread->open[at];
 	struct open_call *outer = outer_of(thread, call);
 	int64_t duration = (int64_t)((uint64_t)time - (uint64_t)call->start);
+	int64_t self_ns = (int64_t)((uint64_t)duration - (uint64_t)call->inner_ns);
 
 	/* What outlasts the call that it began in leaves nobody's own time known. */
 	if (call->above >= 0) {
@@ -190,18 +265,26 @@ static void leave(struct walk *walk, struct thread *thread, int32_t function, ui
 			outer->self_unknown = 1;
 	}
 	if (outer)
-		outer->inside = (int64_t)((uint64_t)outer->inside + (uint64_t)duration);
+		outer->inner_ns = (int64_t)((uint64_t)outer->inner_ns + (uint64_t)duration);
 	if (thread->indexed)
-		*map_find(&thread->by_frame, frame) = call->earlier;
+		*map_find(&thread->by_frame, call->frame) = call->earlier;
 	if (walk->wants_rows) {
-		struct rows *rows = &walk->rows;
-
-		rows->end[call->id] = time;
-		rows->self_ns[call->id] = (int64_t)((uint64_t)duration - (uint64_t)call->inside);
-		rows->self_known[call->id] = !call->self_unknown;
-		rows->exit_row[call->id] = row;
-		rows->status[call->id] = COMPLETE;
+		SET(end, call->id, time);
+		SET(self_ns, call->id, self_ns);
+		SET(self_known, call->id, !call->self_unknown);
+		SET(exit_row, call->id, batch->first_row + i);
+		SET(status, call->id, COMPLETE);
+		SET(sides, call->id, 3);
 	}
+	if (call->way >= 0) {
+		tally_leave(walk, thread, call, time, self_ns);
+		for (int column = 0; call->held && column < ARGS; column++)
+			if (call->held & 1 << column)
+				tally_register(walk, function, column, thread->held[ARGS * at + column],
+					       duration);
+	}
+	if (walk->wants_values)
+		take_return(walk, batch, i, call->id, function, call->way, duration);
 	forget(thread, at);
 }
 
@@ -211,7 +294,7 @@ static void settle(struct walk *walk, struct thread *thread, uint64_t frame, int
 	while (thread->left_count && thread->left[thread->left_count - 1].frame < frame) {
 		const struct left_call *call = &thread->left[--thread->left_count];
 
-		set_status(walk, thread, call->id, call->frame, call->start, time, 1);
+		set_status(walk, thread, call->id, call->way, call->frame, call->start, time, 1);
 	}
 }
 
@@ -224,7 +307,7 @@ static void close_left(struct walk *walk, struct thread *thread, uint64_t frame,
 
 		thread->unfinished = call->earlier;
 		if (!thread->perhaps || call->frame < frame) {
-			set_status(walk, thread, call->id, call->frame, call->start, time, 1);
+			set_status(walk, thread, call->id, call->way, call->frame, call->start, time, 1);
 		} else {
 			/* The event may be of a tail call, and the exit still to come. */
 			if (thread->left_count == thread->left_size) {
@@ -233,35 +316,81 @@ static void close_left(struct walk *walk, struct thread *thread, uint64_t frame,
 							 sizeof(*thread->left));
 			}
 			thread->left[thread->left_count++] =
-				(struct left_call){ call->id, call->frame, call->start, call->function };
+				(struct left_call){ call->id, call->frame, call->start, call->way };
 		}
 		forget(thread, at);
 	}
 }
 
-void nest_event(struct walk *walk, struct thread *thread, int entry, int32_t function, uint64_t frame,
-		int64_t time, int64_t row)
+/* Whether a call that begins now is chosen; `within` gets a bit for each of the first layers that it is in. */
+static int is_chosen(struct walk *walk, const struct open_call *caller, int32_t function, int64_t time,
+		     uint8_t *within)
+{
+	const struct plan *plan = &walk->plan;
+
+	for (int layer = 0; layer < plan->layers; layer++) {
+		uint8_t bit = 1 << layer;
+
+		if (!(plan->functions[function] & bit) && !(caller && plan->beneath & caller->within & bit))
+			return 0;
+		*within |= bit;
+	}
+	return time >= plan->since && time < plan->until;
+}
+
+void nest_event(struct walk *walk, struct thread *thread, const struct batch *batch, int64_t at, int32_t function)
 {
 	int matched = is_matched(walk, thread);
+	int entry = batch->entry[at];
+	uint64_t frame = batch->frame[at];
+	int64_t time = batch->timestamp[at];
 
 	if (thread->left_count)
 		settle(walk, thread, frame, time);
 	if (thread->unfinished >= 0)
 		close_left(walk, thread, frame, time);
 	if (!entry && matched) {
-		leave(walk, thread, function, frame, time, row);
+		leave(walk, thread, batch, at, function);
 		return;
 	}
 	int64_t id = thread->base + thread->started++;
+	const struct open_call *caller = thread->top < 0 ? NULL : &thread->open[thread->top];
+	uint8_t within = 0;
+	int chosen = is_chosen(walk, caller, function, time, &within);
+	int32_t way = walk->plan.tally && chosen ? tally_call(walk, thread, caller, function, time) : -1;
 
 	if (walk->wants_rows) {
 		set_row(walk, thread, id, function, time);
-		(entry ? walk->rows.entry_row : walk->rows.exit_row)[id] = row;
+		SET(sides, id, entry ? 1 : 2);
+		SET(chosen, id, chosen);
+		if (entry)
+			SET(entry_row, id, batch->first_row + at);
+		else
+			SET(exit_row, id, batch->first_row + at);
 	}
-	if (!entry)
-		set_status(walk, thread, id, frame, INT64_MIN, time, 0);
-	else if (matched || walk->exit_traced[function])
-		enter(walk, thread, id, matched, function, frame, time);
+	if (!entry) {
+		set_status(walk, thread, id, way, frame, INT64_MIN, time, 0);
+		if (walk->wants_values)
+			take_return(walk, batch, at, id, function, way, NOT_COMPLETE);
+		return;
+	}
+	if (walk->wants_values && !matched)
+		take_arguments(walk, batch, at, id, function, way);
+	if (!matched && !walk->exit_traced[function]) {
+		if (way >= 0)
+			tally_status(walk, way, NONE);
+		return;
+	}
+	struct open_call *call = enter(walk, thread, id, matched, function, frame, time);
+
+	call->way = way;
+	call->within = within;
+	if (!matched)
+		return;
+	if (walk->wants_values)
+		hold_arguments(walk, thread, batch, at, call);
+	if (way >= 0)
+		tally_enter(walk, thread, call);
 }
 
 void nest_end(struct walk *walk, struct thread *thread)
@@ -270,18 +399,19 @@ void nest_end(struct walk *walk, struct thread *thread)
 	while (thread->left_count) {
 		const struct left_call *call = &thread->left[--thread->left_count];
 
-		set_status(walk, thread, call->id, call->frame, call->start, INT64_MAX, 1);
+		set_status(walk, thread, call->id, call->way, call->frame, call->start, INT64_MAX, 1);
 	}
 	for (; thread->unfinished >= 0; thread->unfinished = thread->open[thread->unfinished].earlier) {
 		const struct open_call *call = &thread->open[thread->unfinished];
 
-		set_status(walk, thread, call->id, call->frame, call->start, INT64_MAX, thread->ended);
+		set_status(walk, thread, call->id, call->way, call->frame, call->start, INT64_MAX, thread->ended);
 	}
 }
 
 void nest_free(struct thread *thread)
 {
 	free(thread->open);
+	free(thread->held);
 	free(thread->left);
 	free(thread->matched);
 	map_free(&thread->by_frame);

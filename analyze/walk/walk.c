@@ -21,12 +21,18 @@ void walk_free(struct walk *walk)
 	for (int64_t i = 0; i < walk->thread_count; i++) {
 		match_free(walk->threads[i]);
 		nest_free(walk->threads[i]);
+		tally_free_thread(walk->threads[i]);
 		free(walk->threads[i]);
 	}
 	free(walk->threads);
 	free(walk->exit_traced);
+	free(walk->chosen);
+	free(walk->kinds);
+	tally_free(walk);
 	losses_free(walk);
 	map_free(&walk->function_of);
+	map_free(&walk->tgids);
+	map_free(&walk->pids);
 	map_free(&walk->thread_of);
 	free(walk);
 }
@@ -41,6 +47,12 @@ static void setup_walk(struct walk *walk, const struct setup *setup)
 		memcpy(walk->exit_traced, setup->exit_traced, setup->functions);
 	for (int64_t i = 0; i < setup->functions; i++)
 		*map_insert(walk, &walk->function_of, setup->cookie[i]) = (int32_t)i;
+	walk->all_tgids = !setup->tgids;
+	walk->all_pids = !setup->pids;
+	for (int64_t i = 0; i < setup->tgid_count; i++)
+		*map_insert(walk, &walk->tgids, setup->tgids[i]) = 1;
+	for (int64_t i = 0; i < setup->pid_count; i++)
+		*map_insert(walk, &walk->pids, setup->pids[i]) = 1;
 	losses_setup(walk, setup);
 }
 
@@ -71,6 +83,10 @@ static struct thread *add_thread(struct walk *walk, uint64_t key)
 	struct thread *thread;
 
 	*at = -1;
+	if (!(walk->all_tgids || map_find(&walk->tgids, key >> 32)))
+		return NULL;
+	if (!(walk->all_pids || map_find(&walk->pids, (uint32_t)key)))
+		return NULL;
 	if (walk->appeared++ % walk->parts != walk->part)
 		return NULL;
 	if (walk->thread_count == walk->threads_size) {
@@ -136,8 +152,7 @@ static inline int64_t take(struct walk *walk, const struct batch *batch, enum pa
 			match_event(walk, thread, batch->entry[i], function, batch->frame[i],
 				    batch->timestamp[i]);
 		else
-			nest_event(walk, thread, batch->entry[i], function, batch->frame[i],
-				   batch->timestamp[i], batch->first_row + i);
+			nest_event(walk, thread, batch, i, function);
 	}
 	return batch->rows;
 }
@@ -179,16 +194,45 @@ void walk_threads(const struct walk *walk, uint64_t *key, int64_t *events, int64
 	}
 }
 
-/* Before the second pass: of each thread the number of its first call, and whether it has ended. */
-void walk_begin(struct walk *walk, const int64_t *base, const uint8_t *ended, const struct rows *rows)
+static void *copy(struct walk *walk, const void *from, int64_t bytes)
 {
+	void *to = NULL;
+
+	if (from) {
+		to = walk_grow(walk, NULL, bytes, 1);
+		memcpy(to, from, bytes);
+	}
+	return to;
+}
+
+/*
+ * Before the second pass: what is asked; of each thread the number of its first call, and whether it has
+ * ended; and where rows go, if they are wanted. `rows` point to memory that is there until `walk_nested`.
+ */
+int64_t walk_begin(struct walk *walk, const struct plan *plan, const int64_t *base, const uint8_t *ended,
+		   const struct rows *rows)
+{
+	int wrong = setjmp(walk->failed);
+
+	if (wrong)
+		return wrong;
 	for (int64_t i = 0; i < walk->thread_count; i++) {
 		walk->threads[i]->base = base[i];
 		walk->threads[i]->ended = ended[i];
 	}
+	walk->plan = *plan;
+	walk->plan.functions = walk->chosen = copy(walk, plan->functions, walk->functions);
+	walk->plan.kinds = walk->kinds = copy(walk, plan->kinds, walk->functions * COLUMNS);
 	walk->wants_rows = rows != NULL;
+	walk->wants_values = plan->kinds != NULL;
 	if (rows)
 		walk->rows = *rows;
+	for (int column = 0; column < COLUMNS; column++)
+		walk->wants_values |= walk->rows.value[column] != NULL;
+	walk->tally.functions = walk_grow(walk, NULL, walk->functions, sizeof(void *));
+	for (int64_t i = 0; i < walk->functions; i++)
+		walk->tally.functions[i] = NULL;
+	return 0;
 }
 
 /* The second pass, over a batch. */
@@ -202,11 +246,16 @@ int64_t walk_nest(struct walk *walk, const struct batch *batch)
 /* The second pass is over, and with it all calls. */
 int64_t walk_nested(struct walk *walk)
 {
+	int wrong = setjmp(walk->failed);
+
+	if (wrong)
+		return wrong;
 	for (int64_t i = 0; i < walk->thread_count; i++) {
 		if (walk->threads[i]->seen != walk->threads[i]->events)
 			return WALK_CHANGED;
 		nest_end(walk, walk->threads[i]);
 	}
+	tally_end(walk);
 	return walk->thread_count;
 }
 

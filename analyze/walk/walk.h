@@ -17,9 +17,10 @@
 #include <stdint.h>
 
 #include "map.h"
+#include "tally.h"
 
 /* Goes up with every change that analyze/native.py must know of. */
-#define WALK_VERSION 1
+#define WALK_VERSION 2
 
 /* What the functions called from Python return; else the number of rows that were taken. */
 #define WALK_NO_MEMORY -1
@@ -41,6 +42,10 @@ struct batch {
 	const uint32_t *tgid;
 	const int64_t *timestamp;
 	const uint64_t *frame;
+	/* By register, NULL where they are not wanted; and the bitmaps of those that have nulls. */
+	const uint64_t *value[COLUMNS];
+	const uint8_t *valid[COLUMNS];
+	int64_t offset[COLUMNS]; /* of the first bit */
 };
 
 /* What the metadata says. Loss windows are merged and sorted: see analyze/losses.py. */
@@ -57,12 +62,22 @@ struct setup {
 	int64_t losing;
 	const uint64_t *losing_thread;
 	const int64_t *loss_bounds;
-	/* Of the threads that the events have, in order of appearance, every `parts`th from `part` on. */
+	/*
+	 * Which threads: of these processes, and with these ids, NULL for all; of those, in order of appearance,
+	 * every `parts`th from `part` on.
+	 */
+	const uint64_t *tgids;
+	int64_t tgid_count;
+	const uint64_t *pids;
+	int64_t pid_count;
 	int64_t part;
 	int64_t parts;
 };
 
-/* A row a call, in arrays that can hold all of them; `pairing.pair` describes the columns. */
+/*
+ * A row a call, in arrays that can hold all of them, NULL where they are not wanted; `paired.table` describes
+ * the columns.
+ */
 struct rows {
 	int64_t *parent;
 	int64_t *outer;
@@ -76,6 +91,10 @@ struct rows {
 	int64_t *entry_row;
 	int64_t *exit_row;
 	int8_t *status;
+	uint8_t *sides; /* that were seen: 1 for the entry, 2 for the exit */
+	uint8_t *chosen;
+	uint64_t *value[COLUMNS];
+	uint8_t *valid[COLUMNS];
 };
 
 /* Windows in which a thread lost events; highest[k][i] is the highest frame of 2^k windows from i on. */
@@ -121,24 +140,35 @@ struct open_call {
 	int64_t id;
 	uint64_t frame;
 	int64_t start;
-	int64_t inside; /* ns of the complete calls inside that no call between has taken */
+	int64_t inner_ns; /* of the complete calls inside that no call between has taken */
 	int64_t outer_id; /* the innermost complete call around it, -1 without */
 	int64_t entry_row;
 	int32_t outer; /* the same in `open`, if `outer_id` is still there */
 	int32_t below;
 	int32_t above;
 	int32_t earlier; /* the one before among those without an exit, or of those on its frame */
+	int32_t depth;
 	int32_t function;
+	int32_t way; /* that of a chosen call, else -1 */
 	uint8_t matched;
 	uint8_t self_unknown;
+	uint8_t within; /* layers of the plan */
+	uint8_t first_of;
+	uint8_t held; /* a bit for each of its arguments that has a value, in `thread->held` */
 };
+
+/* What an open call is the outermost chosen one of. */
+#define FIRST_OF_THREAD 1
+#define FIRST_OF_FUNCTION 2
+#define FIRST_OF_EDGE 4
+#define FIRST_OF_PLACE 8
 
 /* A call that has been left, though not yet surely: its exit may be among events that were lost. */
 struct left_call {
 	int64_t id;
 	uint64_t frame;
 	int64_t start;
-	int32_t function;
+	int32_t way;
 };
 
 struct thread {
@@ -167,13 +197,14 @@ struct thread {
 	int32_t open_size;
 	int32_t free_open;
 	int32_t top;
-	int32_t depth;
 	int32_t unfinished; /* the last open call without an exit */
 	struct map by_frame; /* the open calls that have an exit, once there is a reason to look them up */
 	int32_t indexed;
 	struct left_call *left;
 	int32_t left_count;
 	int32_t left_size;
+	uint64_t *held; /* ARGS for each of `open` */
+	struct thread_tally tally;
 	uint8_t ended;
 };
 
@@ -187,14 +218,24 @@ struct walk {
 	int64_t losses_count;
 	int64_t part;
 	int64_t parts;
+	struct map tgids;
+	struct map pids;
+	uint8_t all_tgids;
+	uint8_t all_pids;
 	struct map thread_of; /* key -> position in `threads`, -1 for those of other parts */
 	struct thread **threads;
 	int64_t thread_count;
 	int64_t threads_size;
 	int64_t appeared;
 	uint64_t stranger;
+	struct plan plan;
+	uint8_t *chosen; /* of the plan */
+	int8_t *kinds;
 	struct rows rows;
 	int32_t wants_rows;
+	int32_t wants_values;
+	int64_t kept_bytes;
+	struct tally tally;
 };
 
 /* Memory, or a jump to `failed`. */
@@ -208,8 +249,7 @@ void match_event(struct walk *walk, struct thread *thread, int entry, int32_t fu
 		 int64_t time);
 void match_free(struct thread *thread);
 
-void nest_event(struct walk *walk, struct thread *thread, int entry, int32_t function, uint64_t frame,
-		int64_t time, int64_t row);
+void nest_event(struct walk *walk, struct thread *thread, const struct batch *batch, int64_t at, int32_t function);
 void nest_end(struct walk *walk, struct thread *thread);
 void nest_free(struct thread *thread);
 

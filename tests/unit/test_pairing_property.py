@@ -167,11 +167,11 @@ def test_depth_counts_what_is_around(program: list[list[Node]], seed: int, lost:
                     (i - 0.5 for i in rows if i > call["entry_row"] and frames[i] >= mine), float("inf")
                 )
             spans.append((call["entry_row"], end, call["call_id"]))
-        # An entry and an exit of one function on one frame, both left alone by the loss, may be taken for
-        # a call, which then can cross others. Who is whose parent is anyone's guess there.
-        crossing = any(a[0] < b[0] < a[1] < b[1] for a in spans for b in spans)
+        depth: dict[int, int] = {}
         for call in calls:
             at = call["exit_row"] if call["entry_row"] is None else call["entry_row"]
             around = [span for span in spans if span[0] < at < span[1]]
-            assert call["depth"] == len(around)
-            assert crossing or call["parent_id"] == (max(around)[2] if around else None)
+            parent = max(around)[2] if around else None
+            assert call["parent_id"] == parent
+            depth[call["call_id"]] = 0 if parent is None else depth[parent] + 1
+            assert call["depth"] == depth[call["call_id"]]

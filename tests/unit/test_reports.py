@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -18,14 +19,12 @@ from hypothesis import strategies as st
 import funcsnoop
 from funcsnoop import schemas
 from funcsnoop.analyze import arguments, callgraph, latency, ranks
-from funcsnoop.analyze.calltree import call_tree
 from funcsnoop.analyze.casts import Cast, apply, limits
-from funcsnoop.analyze.pairing import pair
-from funcsnoop.analyze.tables import functions
 from funcsnoop.analyze.threads import threads
 from funcsnoop.cli.exports import to_arrow
 from funcsnoop.errors import UsageError
 
+from .both import WAYS, Way
 from .traces import Recording, function
 from .trees import PROGRAMS, Node, record
 
@@ -36,13 +35,19 @@ def nearest_rank(values: list[int], percent: float) -> int:
     return sorted(values)[max(math.ceil(round(percent * len(values), 9)) - 1, 0)]
 
 
-@settings(deadline=None, max_examples=100)
-@given(PROGRAMS, st.integers(0, 2**32))
-def test_latency_and_callgraph_against_plain_python(program: list[list[Node]], seed: int) -> None:
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> Way:
+    """Each way to make figures."""
+    return WAYS[request.param]
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@settings(deadline=None, max_examples=60)
+@given(program=PROGRAMS, seed=st.integers(0, 2**32))
+def test_latency_and_callgraph_against_plain_python(way: Way, program: list[list[Node]], seed: int) -> None:
     recording, tables, _ = record(program, random.Random(seed))
     about = recording.about()
-    paired = pair(recording.frame(), about)
-    table = functions(about).lazy()
+    figures = way(recording)
     names = [(f["demangled"], f["module"].rpartition("/")[2]) for f in recording.table()]
 
     by_function: dict[int, list[Any]] = {}
@@ -82,19 +87,19 @@ def test_latency_and_callgraph_against_plain_python(program: list[list[Node]], s
             max(times),
             *(0, 0, 0),
         )
-    found = latency.latency(paired, table).collect()
+    found = latency.latency(figures).collect()
     assert found.columns == schemas.LATENCY.names
     assert {tuple(row[:2]): row[2:] for row in found.rows()} == expected
     assert found["total_ns"].is_sorted(descending=True)
 
-    graph = callgraph.edges(paired, table).collect()
+    graph = callgraph.edges(figures).collect()
     assert graph.columns == schemas.CALLGRAPH.names
     assert {row[:4]: list(row[4:]) for row in graph.rows()} == {
         ((None, None) if caller is None else names[caller]) + names[callee]: values
         for (caller, callee), values in edges.items()
     }
 
-    tree = call_tree(paired).collect()
+    tree = callgraph.tree(figures).collect()
     assert tree["calls"].sum() == found["calls"].sum()
     assert tree["self_ns"].sum() == found["self_ns"].sum()
     places = {row["node"]: row for row in tree.iter_rows(named=True)}
@@ -106,7 +111,7 @@ def test_latency_and_callgraph_against_plain_python(program: list[list[Node]], s
             above = places[above]["parent"]
         assert len(set(path)) == len(path), "recursion is folded"
 
-    busy = threads(paired, about).collect()
+    busy = threads(figures, about).collect()
     assert busy.columns == schemas.THREADS.names
     assert {row["pid"]: row["busy_ns"] for row in busy.iter_rows(named=True)} == {
         100 + thread: sum(call.end - call.start for call in calls if call.depth == 0)
@@ -137,38 +142,31 @@ def test_sorting_within_groups(greatest: int) -> None:
         assert ordered[starts[number] : starts[number + 1]].tolist() == sorted(value[group == number])
 
 
-def test_recursion_counts_once_in_totals_and_each_time_in_means() -> None:
+def test_recursion_counts_once_in_totals_and_each_time_in_means(way: Way) -> None:
     recording = Recording()
     recording.entry("f", 0, 1000).entry("f", 10, 900).entry("g", 20, 800).entry("f", 30, 700)
     recording.exit("f", 40, 700).exit("g", 50, 800).exit("f", 60, 900).exit("f", 100, 1000)
-    about = recording.about()
-    paired = pair(recording.frame(), about)
-    row = latency.latency(paired, functions(about).lazy()).collect().row(0, named=True)
+    figures = way(recording)
+    row = latency.latency(figures).collect().row(0, named=True)
     assert (row["function"], row["calls"], row["total_ns"]) == ("f", 3, 100)
     assert row["mean_ns"] == (100 + 50 + 10) / 3
     assert row["self_ns"] == 100 - 50 + 50 - 30 + 10
-    edges = callgraph.edges(paired, functions(about).lazy()).collect()
+    edges = callgraph.edges(figures).collect()
     totals = {(r["caller"], r["callee"]): r["total_ns"] for r in edges.iter_rows(named=True)}
     assert totals == {(None, "f"): 100, ("f", "f"): 50, ("f", "g"): 30, ("g", "f"): 10}
 
 
-def test_time_under_a_call_that_never_ended_still_counts() -> None:
+def test_time_under_a_call_that_never_ended_still_counts(way: Way) -> None:
     recording = Recording()
     recording.entry("f", 0, 1000).entry("f", 10, 900).exit("f", 30, 900)
-    about = recording.about()
-    row = (
-        latency.latency(pair(recording.frame(), about), functions(about).lazy()).collect().row(0, named=True)
-    )
+    row = latency.latency(way(recording)).collect().row(0, named=True)
     assert (row["calls"], row["total_ns"], row["open"]) == (2, 20, 1)
 
 
-def test_a_function_without_complete_calls_has_no_times() -> None:
+def test_a_function_without_complete_calls_has_no_times(way: Way) -> None:
     recording = Recording()
     recording.entry("f", 0, 1000)
-    about = recording.about()
-    row = (
-        latency.latency(pair(recording.frame(), about), functions(about).lazy()).collect().row(0, named=True)
-    )
+    row = latency.latency(way(recording)).collect().row(0, named=True)
     assert {k: v for k, v in row.items() if v is not None} == {
         "function": "f",
         "module": "libdemo.so.1",
@@ -179,19 +177,20 @@ def test_a_function_without_complete_calls_has_no_times() -> None:
     }
 
 
-def argument_rows(recording: Recording, *casts: str) -> dict[tuple[str, str], dict[str, Any]]:
-    about = recording.about()
-    events = recording.frame()
-    found = arguments.arguments(
-        pair(events, about),
-        functions(about).lazy(),
-        lambda columns: events.select(columns),
-        ["arg0", "arg1", "ret_val"],
-        [Cast.parse(cast) for cast in casts],
-    ).collect()
-    assert found.columns == schemas.ARGS.names
-    to_arrow(found, schemas.ARGS)  # the types are those of the schema
-    return {(row["function"], row["arg"]): row for row in found.iter_rows(named=True)}
+Rows = Callable[..., dict[tuple[str, str], dict[str, Any]]]
+
+
+@pytest.fixture
+def argument_rows(way: Way) -> Rows:
+    def argument_rows_(recording: Recording, *texts: str) -> dict[tuple[str, str], dict[str, Any]]:
+        casts = [Cast.parse(text) for text in texts]
+        figures = way(recording, ["arg0", "arg1", "ret_val"], casts)
+        found = arguments.arguments(figures, casts).collect()
+        assert found.columns == schemas.ARGS.names
+        to_arrow(found, schemas.ARGS)  # the types are those of the schema
+        return {(row["function"], row["arg"]): row for row in found.iter_rows(named=True)}
+
+    return argument_rows_
 
 
 def called_with(*values: int, ret: int = 0) -> Recording:
@@ -201,7 +200,7 @@ def called_with(*values: int, ret: int = 0) -> Recording:
     return recording
 
 
-def test_arguments_are_exact_at_the_ends_of_64_bits() -> None:
+def test_arguments_are_exact_at_the_ends_of_64_bits(argument_rows: Rows) -> None:
     recording = called_with(U64, U64, 2**63, 0, ret=2**63)
     raw = argument_rows(recording)["f", "arg0"]
     assert (raw["min"], raw["p50"], raw["max"]) == (Decimal(0), Decimal(2**63), Decimal(U64))
@@ -230,12 +229,12 @@ def test_a_bool_is_one_byte() -> None:
     assert apply(np.array([0x100, 0x101, 0], np.uint64), "bool").tolist() == [0, 1, 0]
 
 
-def test_the_last_cast_that_applies_wins() -> None:
+def test_the_last_cast_that_applies_wins(argument_rows: Rows) -> None:
     rows = argument_rows(called_with(U64), "*:arg0=u8", "f:arg0=i8")
     assert rows["f", "arg0"]["min"] == -1
 
 
-def test_few_values_each_have_a_group() -> None:
+def test_few_values_each_have_a_group(argument_rows: Rows) -> None:
     row = argument_rows(called_with(5, 7, 5))["f", "arg0"]
     assert row["groups"] == [
         {"low": 5, "high": 5, "calls": 2, "p50_ns": 1, "p99_ns": 3},
@@ -244,7 +243,7 @@ def test_few_values_each_have_a_group() -> None:
     assert (row["count"], row["nulls"], row["distinct"], row["mean"]) == (3, 0, 2, pytest.approx(17 / 3))
 
 
-def test_many_values_group_by_power_of_two() -> None:
+def test_many_values_group_by_power_of_two(argument_rows: Rows) -> None:
     values = [*range(20), U64]
     rows = argument_rows(called_with(*values))["f", "arg0"]["groups"]
     assert [(row["low"], row["high"], row["calls"]) for row in rows] == [
@@ -258,7 +257,7 @@ def test_many_values_group_by_power_of_two() -> None:
     ]  # fmt: skip
 
 
-def test_calls_that_did_not_complete_have_arguments_but_no_latency() -> None:
+def test_calls_that_did_not_complete_have_arguments_but_no_latency(argument_rows: Rows) -> None:
     recording = called_with(5)
     recording.entry("f", 900, 1000, 5)
     row = argument_rows(recording)["f", "arg0"]
@@ -281,7 +280,7 @@ def test_a_cast_may_name_a_cplusplus_function() -> None:
     assert Cast.parse("operator[]:arg1=u8").applies("operator[](int)", "_Zixi", "arg1")
 
 
-def test_a_cast_that_applies_to_nothing_is_an_error() -> None:
+def test_a_cast_that_applies_to_nothing_is_an_error(argument_rows: Rows) -> None:
     with pytest.raises(UsageError, match="matches no function"):
         argument_rows(called_with(1), "nosuch:arg0=i32")
 

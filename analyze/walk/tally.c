@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+#include "tally.h"
+
+#include <stdlib.h>
+
+#include "walk.h"
+
+#define PAGE_BITS 8
+
+static int64_t add(int64_t one, int64_t other)
+{
+	return (int64_t)((uint64_t)one + (uint64_t)other);
+}
+
+static uint64_t pair(int64_t one, int64_t other)
+{
+	return (uint64_t)(uint32_t)one << 32 | (uint32_t)other;
+}
+
+/* Room for one more. */
+static void *room(struct walk *walk, void *items, int64_t count, int64_t *size, size_t each)
+{
+	if (count < *size)
+		return items;
+	if (count >= INT32_MAX / 2)
+		longjmp(walk->failed, WALK_NO_MEMORY);
+	items = walk_grow(walk, items, *size ? 2 * *size : 64, each);
+	*size = *size ? 2 * *size : 64;
+	return items;
+}
+
+static int32_t edge_of(struct walk *walk, int64_t caller, int64_t callee)
+{
+	struct tally *tally = &walk->tally;
+	int32_t *edge = map_insert(walk, &tally->edge_of, pair(caller, callee));
+
+	if (*edge == MAP_NONE) {
+		*edge = (int32_t)tally->edge_count;
+		tally->edges = room(walk, tally->edges, tally->edge_count, &tally->edges_size,
+				    sizeof(*tally->edges));
+		tally->edges[tally->edge_count++] = (struct edge){ caller, callee };
+	}
+	return *edge;
+}
+
+/* A function stands on a path once: where it is called again, it is at its earlier place. */
+static int32_t place_of(struct walk *walk, int64_t parent, int64_t function)
+{
+	struct tally *tally = &walk->tally;
+	int64_t place = parent;
+
+	while (place >= 0 && tally->places[place].function != function)
+		place = tally->places[place].parent;
+	if (place >= 0)
+		return (int32_t)place;
+	int32_t *found = map_find(&tally->place_of, pair(parent, function));
+
+	if (found)
+		return *found;
+	if (parent >= 0 && tally->place_count >= walk->plan.most_places)
+		return -1;
+	tally->places = room(walk, tally->places, tally->place_count, &tally->places_size, sizeof(*tally->places));
+	tally->places[tally->place_count] = (struct place){ parent, function };
+	*map_insert(walk, &tally->place_of, pair(parent, function)) = (int32_t)tally->place_count;
+	return (int32_t)tally->place_count++;
+}
+
+static int32_t new_way(struct walk *walk, int64_t parent, int64_t caller, int64_t function)
+{
+	struct tally *tally = &walk->tally;
+	int32_t place = place_of(walk, parent, function);
+	int32_t edge = edge_of(walk, caller, function);
+
+	tally->ways = room(walk, tally->ways, tally->way_count, &tally->ways_size, sizeof(*tally->ways));
+	tally->ways[tally->way_count] = (struct way){
+		.place = place < 0 ? parent : place, .cut = place < 0, .edge = edge, .function = function,
+	};
+	if (!tally->functions[function]) {
+		struct function_tally *new = walk_grow(walk, NULL, 1, sizeof(*new));
+
+		*new = (struct function_tally){ .least = INT64_MAX, .greatest = INT64_MIN };
+		tally->functions[function] = new;
+	}
+	return (int32_t)tally->way_count++;
+}
+
+/* A chosen call begins: the way to it. `caller` is the call around it, NULL without. */
+int32_t tally_call(struct walk *walk, struct thread *thread, const struct open_call *caller, int32_t function,
+		   int64_t time)
+{
+	struct tally *tally = &walk->tally;
+	int64_t parent = caller && caller->way >= 0 ? tally->ways[caller->way].place : -1;
+	int64_t calling = caller ? caller->function : -1;
+	int32_t *way = map_insert(walk, &tally->way_of, pair(parent >= 0 ? parent : -2 - calling, function));
+	struct thread_tally *own = &thread->tally;
+
+	if (*way == MAP_NONE)
+		*way = new_way(walk, parent, calling, function);
+	tally->ways[*way].calls++;
+	if (!own->calls++)
+		own->first = own->last = time;
+	if (time < own->first)
+		own->first = time;
+	if (time > own->last)
+		own->last = time;
+	own->events++;
+	return *way;
+}
+
+static uint32_t *nested(struct walk *walk, struct nesting *nesting, int64_t number)
+{
+	int64_t page = number >> PAGE_BITS;
+
+	if (page >= nesting->count) {
+		int64_t count = nesting->count ? 2 * nesting->count : 4;
+
+		while (page >= count)
+			count *= 2;
+		nesting->pages = walk_grow(walk, nesting->pages, count, sizeof(*nesting->pages));
+		for (; nesting->count < count; nesting->count++)
+			nesting->pages[nesting->count] = NULL;
+	}
+	if (!nesting->pages[page]) {
+		nesting->pages[page] = calloc(1 << PAGE_BITS, sizeof(**nesting->pages));
+		if (!nesting->pages[page])
+			longjmp(walk->failed, WALK_NO_MEMORY);
+	}
+	return &nesting->pages[page][number & ((1 << PAGE_BITS) - 1)];
+}
+
+/* A chosen call, which has an exit, is open from now on. */
+void tally_enter(struct walk *walk, struct thread *thread, struct open_call *call)
+{
+	const struct way *way = &walk->tally.ways[call->way];
+	struct thread_tally *own = &thread->tally;
+
+	call->first_of = (own->open++ ? 0 : FIRST_OF_THREAD) |
+			 ((*nested(walk, &own->functions, way->function))++ ? 0 : FIRST_OF_FUNCTION) |
+			 ((*nested(walk, &own->edges, way->edge))++ ? 0 : FIRST_OF_EDGE) |
+			 ((*nested(walk, &own->places, way->place))++ ? 0 : FIRST_OF_PLACE);
+}
+
+/* It is complete. */
+void tally_leave(struct walk *walk, struct thread *thread, const struct open_call *call, int64_t time,
+		 int64_t self_ns)
+{
+	struct way *way = &walk->tally.ways[call->way];
+	struct thread_tally *own = &thread->tally;
+	struct function_tally *function = walk->tally.functions[way->function];
+	int64_t duration = (int64_t)((uint64_t)time - (uint64_t)call->start);
+
+	own->open--;
+	(*nested(walk, &own->functions, way->function))--;
+	(*nested(walk, &own->edges, way->edge))--;
+	(*nested(walk, &own->places, way->place))--;
+	own->events++;
+	if (time < own->first)
+		own->first = time;
+	if (time > own->last)
+		own->last = time;
+	if (call->first_of & FIRST_OF_THREAD)
+		own->busy = add(own->busy, duration);
+	if (call->first_of & FIRST_OF_FUNCTION)
+		way->total_function = add(way->total_function, duration);
+	if (call->first_of & FIRST_OF_EDGE)
+		way->total_edge = add(way->total_edge, duration);
+	if (call->first_of & FIRST_OF_PLACE)
+		way->total_place = add(way->total_place, duration);
+	way->complete++;
+	if (!call->self_unknown) {
+		way->self_known++;
+		way->self_ns = add(way->self_ns, self_ns);
+	}
+	function->sum = add(function->sum, duration);
+	function->squares += (unsigned __int128)((__int128)duration * duration);
+	if (duration < function->least)
+		function->least = duration;
+	if (duration > function->greatest)
+		function->greatest = duration;
+	spread_add(walk, &function->durations, duration, walk->plan.keep_function);
+}
+
+void tally_status(struct walk *walk, int32_t way, int status)
+{
+	struct way *counted = &walk->tally.ways[way];
+
+	switch (status) {
+	case OPEN:
+		counted->open++;
+		break;
+	case UNWOUND:
+		counted->unwound++;
+		break;
+	case LOST:
+		counted->lost++;
+		break;
+	default:
+		counted->silent++;
+	}
+}
+
+/* `duration` is NOT_COMPLETE for a call that is not. */
+void tally_register(struct walk *walk, int32_t function, int column, uint64_t value, int64_t duration)
+{
+	int kind = walk->plan.kinds ? walk->plan.kinds[function * COLUMNS + column] : 0;
+	struct registers **registers = &walk->tally.functions[function]->registers[column];
+
+	if (!kind)
+		return;
+	if (!*registers)
+		*registers = registers_new(walk, kind);
+	registers_add(walk, *registers, value, duration);
+}
+
+/* All calls have come by. */
+void tally_end(struct walk *walk)
+{
+	for (int64_t i = 0; i < walk->functions; i++)
+		for (int column = 0; walk->tally.functions[i] && column < COLUMNS; column++)
+			if (walk->tally.functions[i]->registers[column])
+				registers_work(walk, walk->tally.functions[i]->registers[column]);
+}
+
+void tally_free(struct walk *walk)
+{
+	struct tally *tally = &walk->tally;
+
+	for (int64_t i = 0; tally->functions && i < walk->functions; i++) {
+		struct function_tally *function = tally->functions[i];
+
+		if (!function)
+			continue;
+		spread_free(&function->durations);
+		for (int column = 0; column < COLUMNS; column++)
+			if (function->registers[column])
+				registers_free(function->registers[column]);
+		free(function);
+	}
+	free(tally->functions);
+	free(tally->ways);
+	free(tally->places);
+	free(tally->edges);
+	map_free(&tally->way_of);
+	map_free(&tally->place_of);
+	map_free(&tally->edge_of);
+}
+
+static void free_nesting(struct nesting *nesting)
+{
+	for (int64_t i = 0; i < nesting->count; i++)
+		free(nesting->pages[i]);
+	free(nesting->pages);
+}
+
+void tally_free_thread(struct thread *thread)
+{
+	free_nesting(&thread->tally.places);
+	free_nesting(&thread->tally.edges);
+	free_nesting(&thread->tally.functions);
+}
