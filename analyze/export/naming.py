@@ -17,8 +17,12 @@ def process_name(process: ProcessInfo | None) -> str:
 
 
 def thread_names(metadata: TraceMetadata) -> dict[tuple[int, int], str]:
-    """The names that are known, by (tgid, pid)."""
-    return {(t["tgid"], t["pid"]): t["name"] for t in metadata["threads"] if t["name"]}
+    """The names that are known, by (tgid, pid); several where the ids came again."""
+    names: dict[tuple[int, int], list[str]] = {}
+    for thread in metadata["threads"]:
+        if thread["name"]:
+            names.setdefault((thread["tgid"], thread["pid"]), []).append(thread["name"])
+    return {ids: ", ".join(dict.fromkeys(found)) for ids, found in names.items()}
 
 
 def lane_name(thread: str, lane: int) -> str:

@@ -41,7 +41,7 @@ def write(source: Source, out: BinaryIO) -> None:
     out.write(
         _packets([*tracks.new(), _begin(recording, metadata["started"]["monotonic_ns"], _about(metadata))])
     )
-    columns = (*spans.NEEDS, "process", "function", *values)
+    columns = (*spans.NEEDS, "function", *values)
     for drawn in spans.spans(source.batches(*columns), metadata["ended"]["monotonic_ns"]):
         for low in range(0, len(drawn.steps), _BLOCK):
             slices = Slices(drawn, drawn.steps[low : low + _BLOCK])

@@ -42,14 +42,17 @@ class Tracks:
         return found
 
     def thread(self, tgid: int, pid: int) -> int | None:
-        """The track of a thread, if calls of it have one."""
-        return self._numbers.get(("thread", tgid, pid))
+        """The track of the last thread of these ids, if calls of it have one."""
+        found = [
+            number for key, number in self._numbers.items() if key[0] == "thread" and key[2:] == (tgid, pid)
+        ]
+        return found[-1] if found else None
 
     def lane(self, process: int | None, tgid: int, pid: int, lane: int) -> int:
         if lane:
             return self.named(f"stack {lane + 1}", self.lane(process, tgid, pid, 0))
         return self._number(
-            ("thread", tgid, pid),
+            ("thread", process, tgid, pid),
             lambda: {
                 "parent_uuid": self.process(process, tgid),
                 "thread": {"pid": tgid, "tid": pid, "thread_name": self._names.get((tgid, pid))},

@@ -20,7 +20,7 @@ import polars as pl
 from ..arrays import Ints
 
 #: What `spans` needs of a batch; `kept` says which calls are to be drawn.
-NEEDS = ("tgid", "pid", "depth", "start", "end", "status", "kept")
+NEEDS = ("process", "tgid", "pid", "depth", "start", "end", "status", "kept")
 
 _NEVER = 2**63 - 1
 
@@ -61,7 +61,8 @@ class _Lanes:
 
     def __init__(self, ended_ns: int) -> None:
         self._ended = ended_ns
-        self._thread: tuple[int, int] | None = None
+        #: Process and ids: these can come again.
+        self._thread: tuple[int | None, int, int] | None = None
         self._stacks: list[list[_Running]] = [[]]
         # Of the rows that come first in the next batch.
         self._lane: list[int] = []
@@ -81,18 +82,17 @@ class _Lanes:
         self._steps: list[int] = []
         rows = zip(
             range(first, len(calls)),
-            calls["tgid"].slice(first).to_list(),
-            calls["pid"].slice(first).to_list(),
+            calls.select("process", "tgid", "pid").slice(first).rows(),
             calls["depth"].slice(first).to_list(),
             begin[first:],
             calls.select(ends).to_series().slice(first).to_list(),
             strict=True,
         )
         stacks = self._stacks
-        for row, tgid, pid, depth, at, end in rows:
-            if (tgid, pid) != self._thread:
+        for row, thread, depth, at, end in rows:
+            if thread != self._thread:
                 self._leave_thread()
-                self._thread = (tgid, pid)
+                self._thread = thread
             for stack in stacks:
                 while stack and _over(stack[-1], depth, at):
                     self._close(stack, at)

@@ -38,7 +38,7 @@ def write(source: Source, out: BinaryIO) -> None:
     }
     out.write(json.dumps(head)[:-1].encode() + b',"profiles":[')
     profiles = _Profiles(metadata, out)
-    batches = source.batches(*spans.NEEDS, "process", "function")
+    batches = source.batches(*spans.NEEDS, "function")
     for drawn in spans.spans(batches, metadata["ended"]["monotonic_ns"]):
         for thread, part in _threads(drawn):
             profiles.go_to(thread)
