@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 
 #: Bytes for each part. With the page itself, of about 130 kB, they make less than 3 MB.
-FUNCTIONS = 800_000
-EDGES = 350_000
-NAMES = 150_000
-HEAT = 400_000
-ARGUMENTS = 500_000
-NOTES = 50_000
+FUNCTIONS = 700_000
+EDGES = 300_000
+NAMES = 450_000
+HEAT = 350_000
+ARGUMENTS = 400_000
+MODULES = 100_000
+NOTES = 40_000
 #: A place of the flame graph takes 40 bytes at most.
 PLACES = 10_000
 

@@ -60,7 +60,8 @@ def contents(
     )
     modules = table["module"].gather(order).unique(maintain_order=True).to_list()
     histograms = dict(rows.by_function(gathered.histogram, "bucket", "calls"))
-    listed = rows.function_rows(latency, table, order, modules, histograms)
+    named = budget.fitting((budget.cut(module, 300) for module in modules), budget.MODULES)
+    listed = rows.function_rows(latency, table, order, modules[: len(named)], histograms)
     kept = budget.fitting(listed, budget.FUNCTIONS)
     place = {function: position for position, function in enumerate(order[: len(kept)])}
     names = rows.further_names(gathered.tree, table, place)
@@ -82,9 +83,7 @@ def contents(
         "calls": sum(latency["calls"].to_list()),
         "called": len(latency),
         "names": [row[0] for row in kept] + names,
-        "modules": [
-            budget.cut(module) for module in modules[: 1 + max((row[1] for row in kept), default=-1)]
-        ],
+        "modules": named,
         "statistics": list(rows.STATISTICS),
         "functions": [row[1:] for row in kept],
         "functions_left_out": rows.left_out(latency[len(kept) :]),

@@ -32,6 +32,7 @@ def facts(metadata: TraceMetadata, path: str, selection: list[str]) -> dict[str,
             budget.NOTES,
         ),
         "process_count": len(metadata["processes"]),
+        "probe_costs": budget.fitting(metadata["probe_costs"], budget.NOTES),
         "notices": budget.fitting(map(budget.cut, metadata["notices"]), budget.NOTES),
         "selection": selection,
     }
@@ -48,6 +49,8 @@ def losses(loss: Loss, span: Slices) -> dict[str, Any]:
     windows = [w for w in loss.windows if w["end_ns"] >= span.start and w["start_ns"] <= span.end]
     return {
         "text": str(loss),
+        "events": loss.events,
+        "filtered": loss.filtered,
         "produced": loss.produced,
         "recorded": loss.recorded,
         "lost": sum(loss.lost.values()),

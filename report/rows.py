@@ -28,7 +28,9 @@ def function_rows(
     modules: list[str],
     histograms: dict[int, list[list[int]]],
 ) -> Iterator[list[Any]]:
-    """A row a function: name, module, whether it has no exits, histogram, statistics."""
+    """A row a function: name, place of the module in `modules` or one past their end, whether it has no
+    exits, histogram, statistics.
+    """
     names = [budget.cut(name) for name in table["demangled"].to_list()]
     paths, exits = table["module"].to_list(), table["exit"].to_list()
     which = {module: position for position, module in enumerate(modules)}
@@ -36,7 +38,7 @@ def function_rows(
     for function, statistics in zip(order, whole.select(STATISTICS).iter_rows(), strict=True):
         entry_only = int(exits[function] == "none")
         histogram = [count for pair in histograms.get(function, ()) for count in pair]
-        yield [names[function], which[paths[function]], entry_only, histogram, *statistics]
+        yield [names[function], which.get(paths[function], len(which)), entry_only, histogram, *statistics]
 
 
 def by_function(frame: pl.DataFrame, *columns: str) -> Iterator[tuple[int, list[list[int]]]]:

@@ -73,13 +73,9 @@ function tick(ns) {
 
 /* What a picture does not show, as its mark: of the recording, and of the function that it is about. */
 function lossMark(data, fn = null) {
-  const lost = data.loss.lost;
-  const events = lost
-    ? `⚠ ${count(lost)} of ${count(data.loss.produced)} events lost (${percent(lost, data.loss.produced)})`
-    : "no events lost";
-  const limit = data.loss.after_limit ? `, ${count(data.loss.after_limit)} past the limit` : "";
+  const lost = data.loss.lost > 0;
   const missing = fn ? fn : data.loss.left_out;
   const calls = ["lost", "open", "unwound"].filter(what => missing[what]).map(what => `${count(missing[what])} ${what}`);
   const left = calls.length ? `; calls left out: ${calls.join(", ")}` : "";
-  return element("span", { class: lost ? "bad loss" : "loss" }, events + limit + left);
+  return element("span", { class: lost ? "bad loss" : "loss" }, `${lost ? "⚠ " : ""}${data.loss.events}${left}`);
 }

@@ -16,6 +16,7 @@ function drawSummary(data) {
       tile(duration(data.flame.time), "in recorded functions"),
       tile(count(data.threads.length + data.threads_left_out), data.threads.length + data.threads_left_out === 1 ? "thread" : "threads"),
       tile(count(loss.recorded), "events recorded"),
+      ...Object.entries(loss.filtered).filter(([, events]) => events).map(([option, events]) => tile(count(events), `events left out by --${printable(option)}`)),
       loss.lost ? tile(count(loss.lost), `events lost, ${percent(loss.lost, loss.produced)}`, "bad") : tile("0", "events lost"),
     ),
   );
@@ -26,6 +27,7 @@ function drawRecording(data) {
   const list = items => element("ul", {}, ...items.map(text => element("li", {}, text)));
   const left = Object.entries(loss.left_out).filter(([, calls]) => calls).map(([what, calls]) => plural(calls, `${what.replace("_", "-")} call`));
   const causes = Object.entries(loss.causes).filter(([, events]) => events).map(([cause, events]) => `${count(events)} ${cause}`);
+  const filtered = Object.entries(loss.filtered).filter(([, events]) => events).map(([option, events]) => `${count(events)} events by --${printable(option)}`);
   const rows = [
     ["Trace", printable(facts.trace)],
     ["Command line", printable(facts.command_line)],
@@ -38,8 +40,15 @@ function drawRecording(data) {
     ])],
     ["Functions", `${count(facts.traced)} traced, ${count(data.called)} called` + (facts.skipped ? `, ${count(facts.skipped)} skipped` : "")],
     ["Events", `${count(loss.produced)} produced, ${count(loss.recorded)} recorded, ${count(loss.lost)} lost${causes.length ? ` (${causes.join(", ")})` : ""}` + (loss.after_limit ? `, ${count(loss.after_limit)} past the limit` : "")],
+    ["Left out on purpose", filtered.length ? filtered.join(", ") : "nothing"],
+    ["Cost of probes", facts.probe_costs.length ? list(facts.probe_costs.map(probeCost)) : "not known"],
     ["Calls left out of times", left.length ? left.join(", ") : "none"],
     ["Notices", facts.notices.length ? list(facts.notices.map(printable)) : "none"],
   ];
   byId("recording").append(element("dl", { class: "facts" }, ...rows.flatMap(([term, value]) => [element("dt", {}, term), element("dd", {}, value)])));
+}
+
+/* What a call costs more with its probes, as was measured when the recording began. */
+function probeCost({ site_class, exit, call_ns, inside_ns }) {
+  return `${duration(call_ns)} a call, ${duration(inside_ns)} of it in the call's own time (entry on ${printable(site_class)} instructions, exit by ${printable(exit)})`;
 }

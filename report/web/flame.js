@@ -126,7 +126,7 @@ function flamePruned(data) {
 }
 
 function drawLegend(data, modulePlace) {
-  const used = new Set(data.flame.function.filter(fn => fn >= 0 && data.functions[fn]).map(fn => data.functions[fn][0]));
+  const used = new Set(data.flame.function.filter(fn => fn >= 0 && data.functions[fn] && data.functions[fn][0] < data.modules.length).map(fn => data.functions[fn][0]));
   if (used.size < 2) return;
   const named = [...used].map(module => [module, modulePlace.of(module)]).sort((a, b) => a[1] - b[1]);
   const own = named.filter(([, place]) => place < HUES.length - 1);

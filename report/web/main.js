@@ -10,17 +10,17 @@
     const histogram = [];
     for (let i = 0; i < pairs.length; i += 2) histogram.push([pairs[i], pairs[i + 1]]);
     return {
-      place, histogram, name: data.names[place], short: short[place], module: fileOf(data.modules[module]),
-      path: printable(data.modules[module]), entry_only: entryOnly === 1,
+      place, histogram, name: data.names[place], short: short[place], module: fileOf(data.modules[module] ?? ""),
+      path: printable(data.modules[module] ?? ""), entry_only: entryOnly === 1,
       ...Object.fromEntries(data.statistics.map((name, i) => [name, statistics[i]])),
     };
   });
 
   // Modules by the time in them decide the colours.
   const weight = data.modules.map(() => 0);
-  data.functions.forEach((fn, i) => { weight[fn[0]] += functions[i].self_ns || 0; });
+  data.functions.forEach((fn, i) => { if (fn[0] < weight.length) weight[fn[0]] += functions[i].self_ns || 0; });
   const rank = new Map([...weight.keys()].sort((a, b) => weight[b] - weight[a]).map((module, i) => [module, i]));
-  const modulePlace = place => (data.functions[place] ? rank.get(data.functions[place][0]) : HUES.length - 1);
+  const modulePlace = place => (data.functions[place] ? rank.get(data.functions[place][0]) ?? HUES.length - 1 : HUES.length - 1);
   modulePlace.of = module => Math.min(rank.get(module), HUES.length - 1);
 
   let mark = () => {};

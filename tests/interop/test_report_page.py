@@ -226,6 +226,25 @@ def test_every_picture_carries_the_loss(page: Page, tmp_path: Path) -> None:
     assert page.errors == []
 
 
+def test_what_was_left_out_on_purpose(page: Page, tmp_path: Path) -> None:
+    recording = shop()
+    kept = len(recording.rows)
+    counts = {"produced": kept + 1_234, "recorded": kept, "lost": {"buffer": 0}, "after_limit": 0}
+    costs = [{"site_class": "emulated", "exit": "return", "call_ns": 1_230.0, "inside_ns": 450.0}]
+    recording.metadata |= {"counts": counts | {"filtered": {"min-duration": 1_234}}, "probe_costs": costs}
+    show(page, recording, tmp_path)
+    marks = page.evaluate("[...document.querySelectorAll('figcaption')].map(e => e.textContent)")
+    assert all("no events lost, 1,234 left out by --min-duration" in mark for mark in marks), marks
+    text = page.evaluate("document.querySelector('main').innerText")
+    for words in (
+        "events left out by --min-duration",
+        "1,234 events by --min-duration",
+        "1.23 µs a call, 450 ns of it",
+    ):
+        assert words in text
+    assert page.errors == []
+
+
 @pytest.mark.parametrize("kind", ["empty", "open", "entries"])
 def test_says_why_there_is_nothing(page: Page, tmp_path: Path, kind: str) -> None:
     recording = Recording(functions=[function(1, "f", exit="none" if kind == "entries" else "return")])

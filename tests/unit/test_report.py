@@ -263,7 +263,7 @@ def test_a_large_trace_gives_a_small_page(tmp_path: Path) -> None:
     rng = random.Random(23)
     symbols = [f"f{k}" for k in range(4001)]
     table = [
-        function(k + 1, symbol, demangled=f"a<{'b<' * 99}{k}::run()", module=f"/lib/{k}.so")
+        function(k + 1, symbol, demangled=f"a<{'b<' * 99}{k}::run()", module=f"/lib/{'m' * 999}/{k}.so")
         for k, symbol in enumerate(symbols)
     ]
     table[7]["demangled"] = "x" * 1_000_000
