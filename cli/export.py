@@ -143,11 +143,12 @@ def _progress(events: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("exporting"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    text = TextColumn("{task.description}")
+    columns = (text, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("exporting", total=None)
+        task = bar.add_task("pairing", total=None)
 
         def advance(more: int) -> None:
-            bar.update(task, total=events, advance=more)
+            bar.update(task, description="exporting", total=events, advance=more)
 
         yield advance

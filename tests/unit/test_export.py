@@ -236,5 +236,5 @@ def test_progress_on_a_terminal_only(trace: Path, tmp_path: Path) -> None:
     done = subprocess.run(arguments, stderr=follower, timeout=60, env=os.environ | {"TERM": "xterm"})
     os.close(follower)
     assert done.returncode == 0
-    assert b"exporting" in os.read(leader, 1 << 16)
+    assert b"pairing" in os.read(leader, 1 << 16)
     os.close(leader)
