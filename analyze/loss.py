@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..schemas import TraceMetadata
-from ..schemas.metadata import LossWindow
+from ..schemas.metadata import FilterInfo, LossWindow
 from .figures import Figures
 
 
@@ -21,6 +21,7 @@ class Loss:
     recorded: int
     lost: dict[str, int]  # events, by cause
     filtered: dict[str, int]  # events that were left out on purpose, by option
+    filter_notes: dict[str, str]  # what else is to be said of these options
     after_limit: int
     windows: list[LossWindow]
     open: int
@@ -43,6 +44,7 @@ class Loss:
             recorded=counts["recorded"],
             lost=dict(counts["lost"]),
             filtered=dict(counts["filtered"]),
+            filter_notes=_filter_notes(metadata["filters"]),
             after_limit=counts["after_limit"],
             windows=metadata["loss_windows"],
             open=found.get("open", 0),
@@ -81,6 +83,23 @@ class Loss:
         share = f" ({lost / self.produced:.2%})" if lost and self.produced else ""
         events = f"{lost:,} of {self.produced:,} events lost{share}" if lost else "no events lost"
         for option, count in self.filtered.items():
-            events += f", {count:,} left out by --{option}"
+            events += f", {count:,} left out by --{option}{self.filter_notes.get(option, '')}"
         limit = f", {self.after_limit:,} past the limit" if self.after_limit else ""
         return f"{events}{limit}"
+
+
+def _filter_notes(filters: FilterInfo) -> dict[str, str]:
+    notes = {}
+    if filters["min_duration_ns"] is not None:
+        notes["min-duration"] = f" {filters['min_duration_ns'] / 1000:,g}us"
+    if filters["max_depth"] is not None:
+        notes["max-depth"] = f" {filters['max_depth']}"
+    if filters["sample"] is not None:
+        notes["sample"] = (
+            f" 1/{filters['sample']} ({filters['sampled_roots']:,} of {filters['roots']:,} outermost calls "
+            f"recorded: multiply by {filters['sample']})"
+        )
+    if filters["budget"] is not None:
+        cuts = len(filters["budget_cuts"])
+        notes["budget"] = f" {filters['budget']:,} ({cuts:,} function{'s' * (cuts != 1)} called more often)"
+    return notes

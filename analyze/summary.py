@@ -75,6 +75,7 @@ def summary(trace: Trace, paired: Chosen | None = None, top: int = TOP) -> Summa
             "produced": loss.produced,
             "recorded": loss.recorded,
             "lost": loss.lost,
+            "filtered": loss.filtered,
             "after_limit": loss.after_limit,
         },
         "calls": figures.count("calls"),

@@ -59,9 +59,6 @@ FILTERED = np.dtype(
     ]
 )
 
-#: `struct snoop_budget`
-BUDGET = np.dtype([("calls", "<u8"), ("cut", "<u8")])
-
 #: `struct live_place` and `struct live_stack`
 LIVE_PLACE = np.dtype([("pid", "<u4"), ("level", "<u4")])
 LIVE_STACK = np.dtype(

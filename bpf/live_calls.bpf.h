@@ -84,26 +84,32 @@ static __always_inline struct snoop_filtered *left_out(void)
 	} while (0)
 
 #ifdef BUDGET
-struct snoop_budget {
-	u64 calls;
-	u64 cut; /* when the first call was left out (CLOCK_MONOTONIC, ns), or 0 */
-};
-
-/* By function, which are numbered from 1. */
-BPF_ARRAY(budgets, struct snoop_budget, MAX_FUNCS + 1);
+/* By function, which are numbered from 1: its calls, recorded or not. */
+BPF_ARRAY(budgets, u64, MAX_FUNCS + 1);
+/* When the first call over its budget was left out (CLOCK_MONOTONIC, ns): for the recorder, which takes it. */
+BPF_HASH(spent, u32, u64, MAX_FUNCS);
 
 static __always_inline bool within_budget(u32 function)
 {
 	int number = function;
-	struct snoop_budget *budget = budgets.lookup(&number);
+	u64 now, before, *calls = budgets.lookup(&number);
 
-	if (!budget)
+	if (!calls)
 		return false;
-	if (__sync_fetch_and_add(&budget->calls, 1) < BUDGET)
-		return true;
-	if (!budget->cut)
-		budget->cut = snoop_ktime_get_ns();
-	return false;
+	before = __sync_fetch_and_add(calls, 1);
+	if (before == BUDGET) {
+		now = snoop_ktime_get_ns();
+		spent.update(&function, &now);
+	}
+	return before < BUDGET;
+}
+
+static __always_inline bool is_over_budget(u32 function)
+{
+	int number = function;
+	u64 *calls = budgets.lookup(&number);
+
+	return !calls || *calls > BUDGET;
 }
 #endif
 
@@ -395,10 +401,7 @@ static __always_inline void leave_unknown(const struct sender *by, struct pt_reg
 	}
 #endif
 #ifdef BUDGET
-	int number = function;
-	struct snoop_budget *budget = budgets.lookup(&number);
-
-	if (!budget || budget->calls > BUDGET) {
+	if (is_over_budget(function)) {
 		LEAVE_OUT(over_budget, 1);
 		return;
 	}

@@ -299,6 +299,15 @@ class Programs:
             now_ns - (sizes.filters.min_duration_ns or 0),
         )
 
+    def take_spent(self) -> list[tuple[int, int]]:
+        """(function, time) of those whose first call over the budget was left out since the last look."""
+        if self.sizes.filters.budget is None:
+            return []
+        taken = syscall.take_all(self._map("spent"), 4, 8)
+        return [
+            (int.from_bytes(key, sys.byteorder), int.from_bytes(value, sys.byteorder)) for key, value in taken
+        ]
+
     def forget_calls(self, pid: int, levels: int) -> None:
         """Make room in `live_calls`, which has so many levels of a thread that has ended."""
         for level in range(levels):

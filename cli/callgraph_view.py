@@ -56,11 +56,12 @@ def draw_callgraph(choice: Choice, canvas: Canvas) -> None:
     from ..analyze import branches, filters
 
     names = choice.trace.functions.select("demangled").collect()["demangled"].to_list()
+    sample = choice.trace.metadata["filters"]["sample"]
     tree = branches.weighed(choice.trace.tree(choice.calls))
     if choice.wanted.focus is None:
         whole = _weight(tree)
         shown, hidden = _arranged(tree, whole, choice.wanted, names)
-        _write([], tree_lines(shown, names), whole, canvas)
+        _write([], tree_lines(shown, names), whole, canvas, sample)
         _note(hidden, canvas)
         return
     for number, function in enumerate(filters.matching(choice.trace.functions, [choice.wanted.focus])):
@@ -73,7 +74,7 @@ def draw_callgraph(choice: Choice, canvas: Canvas) -> None:
         if callees.is_empty():
             canvas.out.write(f"{printable(names[function])} was not called\n")
             continue
-        _write(flipped(tree_lines(callers, names)), tree_lines(callees, names), whole, canvas)
+        _write(flipped(tree_lines(callers, names)), tree_lines(callees, names), whole, canvas, sample)
         _note(hidden_callees + hidden_callers, canvas)
 
 
@@ -126,8 +127,13 @@ def _note(hidden: int, canvas: Canvas) -> None:
         canvas.out.write(f"{hidden:,} more path{'s' * (hidden != 1)} not shown\n")
 
 
-def _write(above: Sequence[Line], lines: Sequence[Line], whole_ns: int, canvas: Canvas) -> None:
-    """Write `lines`, and above them the callers of the first of them. Per cents are of `whole_ns`."""
+def _write(
+    above: Sequence[Line], lines: Sequence[Line], whole_ns: int, canvas: Canvas, sample: int | None
+) -> None:
+    """Write `lines`, and above them the callers of the first of them. Per cents are of `whole_ns`.
+
+    With `sample` these are one in so many, and there are columns for all.
+    """
     rows = [line.row for line in (*above, *lines)]
     shares = [None if row["total_ns"] is None else 100 * row["total_ns"] / max(whole_ns, 1) for row in rows]
     write_table(
@@ -141,6 +147,7 @@ def _write(above: Sequence[Line], lines: Sequence[Line], whole_ns: int, canvas: 
             # How long the callers themselves took is no part of the time of the function below.
             Column("SELF", ["" for _ in above] + [duration(line.row["self_ns"]) for line in lines], rank=1),
             Column("CALLS", [count(row["calls"]) for row in rows], rank=2),
+            *_estimates(rows, sample),
             Column(
                 "FUNCTION",
                 [line.branch + line.name for line in (*above, *lines)],
@@ -153,6 +160,16 @@ def _write(above: Sequence[Line], lines: Sequence[Line], whole_ns: int, canvas: 
         canvas.width,
         colour=canvas.colour,
     )
+
+
+def _estimates(rows: Sequence[dict[str, Any]], sample: int | None) -> list[Column]:
+    if sample is None:
+        return []
+    totals = [None if row["total_ns"] is None else row["total_ns"] * sample for row in rows]
+    return [
+        Column("EST CALLS", [count(row["calls"] * sample) for row in rows], rank=2),
+        Column("EST TOTAL", [duration(total) for total in totals], rank=2),
+    ]
 
 
 def _style(share: float | None) -> str:

@@ -13,6 +13,7 @@ from ..errors import UsageError
 from ..printable import printable
 from .canvas import Canvas, canvas_for
 from .choice import Choice, Wanted
+from .estimates import with_estimates
 from .exports import FORMATS, to_json
 from .ordering import ordered
 from .reports import REPORTS, Report
@@ -116,6 +117,7 @@ def _table(report: str, choice: Choice, canvas: Canvas) -> None:
         if len(frame) < rows:
             cut = f"first {len(frame):,} of {rows:,} rows\n"
             cut = cut if choice.wanted.top else cut[:-1] + " (--top N shows more, --format csv all)\n"
+        frame = with_estimates(frame, choice.trace.metadata)
         began = choice.trace.metadata["started"]["monotonic_ns"]
         write_table(kind.columns(frame, began), canvas.out, canvas.width, colour=canvas.colour)
     canvas.out.write(cut + choice.left_out())

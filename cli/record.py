@@ -15,6 +15,7 @@ from .recording_options import (
     AsRoot,
     Attach,
     AttachBy,
+    Budget,
     Buffer,
     CommandLine,
     Duration,
@@ -77,6 +78,7 @@ def record(
     min_duration: MinDuration = None,
     max_depth: MaxDepth = None,
     sample: Sample = None,
+    budget: Budget = None,
     events: EventsBy = Events.SIDES,
     buffer: Buffer = None,
     layout: Annotated[
@@ -126,6 +128,7 @@ def record(
         min_duration_ns=None if min_duration is None else parse_duration(min_duration),
         sample=None if sample is None else parse_share(sample),
         max_depth=max_depth,
+        budget=budget,
         spans=events is Events.SPANS,
     )
     filtering.check(filters, exit_.value)

@@ -149,6 +149,10 @@ Sample = Annotated[
         help="Of each thread's outermost calls record one in N, with all that is inside it.",
     ),
 ]
+Budget = Annotated[
+    int | None,
+    typer.Option("--budget", metavar="N", min=1, help="Record the first N calls of each function."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .callgraph_view import draw_callgraph, edges
 from .cells import counts, moments, span_text, texts, times, value_text
 from .diff_view import draw_diff, rows_of_diff
+from .estimates import estimates
 from .explain_view import draw_explain, rows_of_explain
 from .heatmap_view import draw_heatmap, rows_of_heatmap
 from .hist_view import draw_hist, rows_of_hist
@@ -77,6 +78,7 @@ def _latency(frame: pl.DataFrame, began: int) -> list[Column]:
         Column("FUNCTION", texts(frame, "function"), left=True, elastic=True),
         Column("MODULE", texts(frame, "module"), rank=7, left=True),
         Column("CALLS", counts(frame, "calls")),
+        *estimates(frame),
         *(Column(name.upper(), times(frame, f"{name}_ns"), rank=rank) for name, rank in ranks.items()),
         *(
             Column(name.upper(), counts(frame, name), rank=13)

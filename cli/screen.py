@@ -73,6 +73,11 @@ class Screen:
         )
         if counts["after_limit"]:
             self._say(f"{counts['after_limit']:,} more events came before --max-events took the probes out")
+        for option, events in counts["filtered"].items():
+            self._say(f"{events:,} event{'s' * (events != 1)} left out by --{option}")
+        cuts = len(result.metadata["filters"]["budget_cuts"])
+        if cuts:
+            self._say(f"{cuts:,} function{'s' * (cuts != 1)} called more often than --budget allows")
         if lost:
             share = 100 * lost / max(1, counts["produced"])
             self._say(
@@ -80,7 +85,8 @@ class Screen:
                 f"than {result.metadata['ring_bytes'] >> 10}K"
             )
         if not recorded:
-            self._say("no traced function was called")
+            left_out = sum(counts["filtered"].values())
+            self._say("no call is left" if left_out else "no traced function was called")
 
     def _say(self, text: str) -> None:
         self._write(f"funcsnoop: {text}\n")

@@ -76,6 +76,8 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
     flow = f"{events['recorded']:,} recorded, {lost:,} lost"
     if summary["loss_windows"]:
         flow += f" in {len(summary['loss_windows']):,} windows"
+    if filtered := sum(events["filtered"].values()):
+        flow += f", {filtered:,} left out on purpose"
     if events["after_limit"]:
         flow += f", {events['after_limit']:,} past the limit"
     rows = [("trace", printable(summary["trace"]))]

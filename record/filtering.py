@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from ..errors import TargetError, UsageError
 from .plan import Plan
 
 if TYPE_CHECKING:
-    from ..schemas.metadata import FilterInfo, SkippedFunction
+    from ..schemas.metadata import BudgetCut, FilterInfo, SkippedFunction
 
 
 def check(filters: Filters, exit_policy: str) -> None:
@@ -83,8 +84,8 @@ def apply(filters: Filters, plan: Plan) -> Plan:
     )
 
 
-def describe(filters: Filters, counts: FilteredCounts) -> FilterInfo:
-    """What the metadata says."""
+def describe(filters: Filters, counts: FilteredCounts, cuts: list[BudgetCut]) -> FilterInfo:
+    """What the metadata says; it holds `cuts` itself, which can grow."""
     sampled = filters.sample is not None
     return {
         "min_duration_ns": filters.min_duration_ns,
@@ -93,8 +94,13 @@ def describe(filters: Filters, counts: FilteredCounts) -> FilterInfo:
         "budget": filters.budget,
         "roots": counts.roots if sampled else None,
         "sampled_roots": counts.sampled_roots if sampled else None,
-        "budget_cuts": [],
+        "budget_cuts": cuts,
     }
+
+
+def budget_cuts(spent: Iterable[tuple[int, int]]) -> list[BudgetCut]:
+    """What the kernel tells of functions whose budget is spent, in order of time."""
+    return [{"cookie": cookie, "time_ns": time} for cookie, time in sorted(spent, key=lambda pair: pair[1])]
 
 
 def filtered_by_option(filters: Filters, counts: FilteredCounts) -> dict[str, int]:

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..bpf.features import Strategy
-from ..bpf.filters import FilteredCounts
 from ..schemas import FORMAT_VERSION
-from ..schemas.metadata import ClockSnapshot, Counts, FunctionInfo, LossWindow, ProbeCost, TraceMetadata
+from ..schemas.metadata import (
+    ClockSnapshot,
+    Counts,
+    FilterInfo,
+    FunctionInfo,
+    LossWindow,
+    ProbeCost,
+    TraceMetadata,
+)
 from .census import Census
-from .filtering import describe
 from .plan import Plan
 
 if TYPE_CHECKING:
@@ -45,7 +51,7 @@ def build_metadata(
     census: Census,
     counts: Counts,
     windows: list[LossWindow],
-    filtered: FilteredCounts,
+    filters: FilterInfo,
     notices: list[str],
 ) -> TraceMetadata:
     """The metadata of a recording. It holds `functions` and `notices` themselves, which can grow."""
@@ -64,7 +70,7 @@ def build_metadata(
         "layout": options.layout,
         "args": options.arguments,
         "events": "spans" if options.filters.spans else "sides",
-        "filters": describe(options.filters, filtered),
+        "filters": filters,
         "ring_bytes": ring_bytes,
         "started": started,
         "ended": ended,

@@ -19,13 +19,14 @@ from ..bpf.links import Links
 from ..bpf.program import Programs, Sizes
 from ..errors import InterruptError, OutputError, TargetError
 from ..schemas.chain import RECORDING
-from ..schemas.metadata import ClockSnapshot, TraceMetadata
+from ..schemas.metadata import BudgetCut, ClockSnapshot, TraceMetadata
 from .attaching import Attaching
 from .census import Census
 from .columns import Columns
 from .drain import Drain
 from .encoder import Encoder
 from .ends import Targets
+from .filtering import budget_cuts, describe
 from .following import MOST_PROCESSES, decide
 from .launch import HeldCommand
 from .memory import TO_RECORD, available_bytes, check_limits, default_ring_bytes
@@ -102,6 +103,7 @@ class Recorder:
         self._undo = ExitStack()
         self._command: HeldCommand | None = None
         self._notices = list(plan.notices)
+        self._cuts: list[BudgetCut] = []
         self._tgids: tuple[int, ...] = plan.target.pids
         self._interrupts = 0
 
@@ -196,7 +198,7 @@ class Recorder:
             census=self._census,
             counts=count(drain, encoder, self._options.filters, 0),
             windows=[],
-            filtered=drain.filtered,
+            filters=describe(self._options.filters, drain.filtered, self._cuts),
             notices=self._notices,
         )
         # What is long in the metadata is written before there is a probe that could fire meanwhile.
@@ -274,6 +276,7 @@ class Recorder:
             self._census.add_child(birth)
         for tgid in self._tgids:
             self._census.set_root_tgid(tgid, self._programs.root_tgid(tgid))
+        self._cuts += budget_cuts(self._programs.take_spent())
         ended = self._programs.take_ended_threads()
         for tgid in self._census.refresh(ended):
             self._programs.forget(tgid)
@@ -382,7 +385,7 @@ class Recorder:
             census=self._census,
             counts=counts,
             windows=windows,
-            filtered=drain.filtered,
+            filters=describe(self._options.filters, drain.filtered, self._cuts),
             notices=self._notices,
         )
         if failure is None:

@@ -10,7 +10,7 @@ from ..schemas.metadata import ANY_FRAME, NO_END, Counts, LossWindow, TraceMetad
 from .census import Census
 from .drain import Drain
 from .encoder import Encoder
-from .filtering import filtered_by_option, lost_by_cause
+from .filtering import describe, filtered_by_option, lost_by_cause
 from .losses import loss_windows
 from .metadata import clock_snapshot
 
@@ -47,6 +47,7 @@ class SoFar:
             "end_reason": RECORDING,
             "processes": self._census.processes(),
             "threads": self._census.threads(),
+            "filters": describe(self._filters, self._drain.filtered, self._start["filters"]["budget_cuts"]),
             "counts": counts,
             "loss_windows": self.windows,
         }

@@ -78,6 +78,7 @@ class SummaryEvents(TypedDict):
     produced: int
     recorded: int
     lost: dict[str, int]  # by cause
+    filtered: dict[str, int]  # left out on purpose, by option
     after_limit: int
 
 

@@ -1,9 +1,17 @@
 """Calls left out in the kernel, and calls sent in one: as a recording of everything has them."""
 
+import signal
+import sys
+from pathlib import Path
+
 import polars as pl
 import pytest
 
+import funcsnoop
+
 from .test_known_program import CALLS, FLAGS, check_all
+
+FUNCSNOOP = Path(sys.executable).with_name("funcsnoop")
 
 #: tree.c numbers its calls, which follow from a seed: with recursion, longjmp, and tail calls at -O2.
 TREE = ["-f", "/^(a|b|c|last|jumped_to)$/", "--args", "1"]
@@ -115,3 +123,82 @@ def test_depth_of_a_known_program(build, record, attach, exits):
     left_out = sum(CALLS.values()) - sum(expected.values())
     sides = 1 if attach == "session" and exits == "return" else 2
     assert check_counts(trace) == {"max-depth": left_out * sides}
+
+
+#: Calls that sleep for 3 ms are slow, those that do nothing fast; a few may be either, as the program tells.
+SLOW_CALLS, THRESHOLD = 101, 2_000_000
+
+
+def slow_and_fast(output):
+    """Numbers of calls that surely took longer, and surely less long, than the threshold."""
+    rows = [tuple(map(int, line.split())) for line in output.splitlines() if line[0].isdigit()]
+    assert len(rows) == SLOW_CALLS
+    slow = {i for i, least, _ in rows if least >= THRESHOLD}
+    fast = {i for i, _, most in rows if most < THRESHOLD}
+    assert slow >= set(range(3, SLOW_CALLS, 7))
+    assert fast
+    return slow, fast
+
+
+@pytest.mark.parametrize(("attach", "exits"), [("session", "return"), ("multi", "ret"), ("perf", "return")])
+def test_slow_calls(build, run, tmp_path, attach, exits):
+    options = ["--min-duration", "2ms", "--attach", attach, "--exit", exits, "-f", "work", "-f", "outer"]
+    done = run("record", *options, "--", build("slow.c", "-O1", "-pthread"), str(SLOW_CALLS))
+    assert done.status == 0, done.stderr
+    slow, fast = slow_and_fast(done.stdout)
+    trace = funcsnoop.open(tmp_path / "trace.parquet")
+    calls = trace.calls().collect().with_columns(pl.col("name", "status").cast(str))
+    assert set(calls["status"]) == {"complete"}
+    assert calls["duration_ns"].min() >= THRESHOLD
+    for name, plus in (("work", 1), ("outer", 2)):
+        rows = calls.filter(pl.col("name") == name)
+        assert (rows["ret_val"] == rows["arg0"] + plus).all()
+        assert slow <= set(rows["arg0"])
+        # Seen from outside of outer() it is longer; what outer() calls fast may be slow with the probes.
+        assert not fast & set(rows["arg0"]) or name == "outer"
+    callers = calls.select("call_id", caller="name", number="arg0")
+    inner = calls.filter(pl.col("name") == "work").join(callers, left_on="parent_id", right_on="call_id")
+    assert set(inner["caller"]) == {"outer"}
+    assert inner["arg0"].equals(inner["number"])
+    assert check_counts(trace) == {"min-duration": 2 * (2 * SLOW_CALLS - len(calls))}
+
+
+@pytest.mark.parametrize("exits", ["return", "ret"])
+def test_slow_calls_that_run_on(build, start, tmp_path, exits, wait_for):
+    """At the end of the recording: what is over the threshold is there, and open."""
+    output = tmp_path / "t.parquet"
+    options = ["--min-duration", "2ms", "--duration", "1500ms", "--exit", exits]
+    names = ["-f", "main", "-f", "work", "-f", "last", "-f", "stuck"]
+    program = build("slow.c", "-O1", "-pthread")
+    process = start(
+        [FUNCSNOOP, "record", *options, *names, "-o", output, "--", program, str(SLOW_CALLS), "on"]
+    )
+    wait_for(output.exists)
+    trace = funcsnoop.open(output)
+    calls = trace.calls().collect().with_columns(pl.col("name", "status").cast(str))
+    running = calls.filter(pl.col("status") == "open").select("name", "depth").rows()
+    assert sorted(running) == [("last", 1), ("main", 0), ("stuck", 0)]
+    assert set(calls.filter(pl.col("status") != "open")["name"]) == {"work"}
+    check_counts(trace)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("attach", ["session", "multi", "perf"])
+@pytest.mark.parametrize("exits", ["return", "ret"])
+def test_budget(build, record, attach, exits):
+    options = ["--budget", "89", "--attach", attach, "--exit", exits]
+    trace = record(options, [build("calls.c", *FLAGS)], status=3)
+    latency = trace.latency().collect()
+    assert dict(latency.select("function", "calls").iter_rows()) == {
+        name: min(count, 89) for name, count in CALLS.items()
+    }
+    assert latency.select(pl.sum("open", "unwound", "lost")).row(0) == (0, 0, 0)
+    symbols = {function["cookie"]: function["symbol"] for function in trace.metadata["functions"]}
+    cuts = trace.metadata["filters"]["budget_cuts"]
+    assert {symbols[cut["cookie"]] for cut in cuts} == {name for name, count in CALLS.items() if count > 89}
+    calls = trace.calls().collect()
+    for cut in cuts:
+        assert calls.filter(pl.col("cookie") == cut["cookie"])["start"].max() < cut["time_ns"]
+    # Taken out, a function is not seen any more.
+    assert 0 < check_counts(trace)["budget"] <= 2 * sum(max(0, count - 89) for count in CALLS.values())
