@@ -9,8 +9,7 @@ import numpy as np
 from .arrays import Ints
 from .casts import Values
 from .counter import Counter
-from .heatmap import BITS
-from .loglinear import bucket_of, signed_bounds, signed_bucket_of
+from .loglinear import signed_bounds, signed_bucket_of
 from .registers import look_like_pointers
 
 #: More different values than this are looked at by range,
@@ -33,7 +32,7 @@ class Groups:
 
 
 class Evidence:
-    """Counts calls by a value and by how long they took, in buckets of BITS bits."""
+    """Counts calls by a value and by the bucket of how long they took."""
 
     def __init__(self) -> None:
         #: The values that came, or the ranges that they are in, by code; codes count up as they come.
@@ -42,7 +41,7 @@ class Evidence:
         self.by_range = False
         self._calls = self._pointers = 0
 
-    def add(self, values: Values, durations: Ints) -> None:
+    def add(self, values: Values, buckets: Ints) -> None:
         if not len(values):
             return
         self._calls += len(values)
@@ -54,7 +53,7 @@ class Evidence:
                 self._to_ranges()
                 kinds, which = np.unique(self._keys(values), return_inverse=True)
         codes = np.array([self._code(kind) for kind in kinds.tolist()], np.int64)
-        self._counter.add(codes[which] * _WIDTH + bucket_of(durations, BITS))
+        self._counter.add(codes[which] * _WIDTH + buckets)
 
     @property
     def are_names(self) -> bool:

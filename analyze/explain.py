@@ -15,7 +15,7 @@ from .association import Condition, best_range, best_value, best_window
 from .casts import apply
 from .evidence import Evidence
 from .heatmap import BITS, Heat
-from .loglinear import signed_bounds
+from .loglinear import bucket_of, signed_bounds
 
 #: Of fewer calls, or fewer slow ones, nothing can be said.
 ENOUGH = 20
@@ -87,6 +87,7 @@ class Case:
             # What is slow is known: nothing else counts, and the bucket is exact.
             durations = (durations >= self._slow_ns).astype(np.int64)
         self._heat.add(calls["start"].to_numpy(), durations)
+        buckets = bucket_of(durations, BITS)
         for what, evidence in self._evidence.items():
             if what == CALLER:
                 values = calls["caller"].cast(pl.Int64).fill_null(-1).to_numpy()
@@ -95,17 +96,15 @@ class Case:
             else:
                 known = calls[what].is_not_null().to_numpy()
                 raw = apply(calls[what].fill_null(0).to_numpy(), kind_of(what) or "u64")
-                evidence.add(raw[known], durations[known])
+                evidence.add(raw[known], buckets[known])
                 continue
-            evidence.add(values, durations)
+            evidence.add(values, buckets)
 
     def explain(self) -> list[Explanation]:
         """For each notion of what is slow that something explains the reasons, the best explained first."""
-        cells = self._heat.cells()
-        buckets = np.array([cell.bucket for cell in cells])
-        counts = np.array([cell.calls for cell in cells])
         if self.calls < ENOUGH:
             return []
+        _, buckets, counts = self._heat.table()
         if self._slow_ns is None:
             thresholds = _thresholds(np.bincount(buckets, counts).astype(np.int64))
         else:
@@ -151,12 +150,11 @@ class Case:
 
     def _windows(self, threshold: int) -> tuple[int, Ints, Ints, int]:
         """When the first of equally long windows begins, the calls and slow calls of each, and how long."""
-        cells = self._heat.cells()
-        first = cells[0].slice
-        per_window = -(-(cells[-1].slice - first + 1) // _MOMENTS)
-        place = np.array([(cell.slice - first) // per_window for cell in cells])
-        counts = np.array([cell.calls for cell in cells])
-        slow = np.where(np.array([cell.bucket for cell in cells]) >= threshold, counts, 0)
+        slices, buckets, counts = self._heat.table()
+        first = int(slices[0])
+        per_window = -(-(int(slices[-1]) - first + 1) // _MOMENTS)
+        place = (slices - first) // per_window
+        slow = np.where(buckets >= threshold, counts, 0)
         calls, slow_calls = (np.bincount(place, part).astype(np.int64) for part in (counts, slow))
         start = self._heat.origin + first * self._heat.slice_ns
         return start, calls, slow_calls, per_window * self._heat.slice_ns

@@ -67,16 +67,16 @@ class Heat:
             self._shift = shift
         self._counter.add(((after >> shift) << 10) | bucket_of(duration, BITS))
 
-    def cells(self, bits: int = BITS) -> list[Cell]:
-        """The cells with calls, in order of time and duration; durations in buckets of `bits` bits."""
+    def table(self, bits: int = BITS) -> tuple[Ints, Ints, Ints]:
+        """Slice, bucket of `bits` bits, and number of calls, of all cells with calls, in order."""
         keys = self._counter.keys.astype(np.int64)
         found = Counter()
-        rows = coarser(keys & (_BUCKETS - 1), BITS, bits)
-        found.merge((keys >> 10 << 10) | rows, self._counter.counts)
-        return [
-            Cell(key >> 10, key & (_BUCKETS - 1), calls)
-            for key, calls in zip(found.keys.tolist(), found.counts.tolist(), strict=True)
-        ]
+        found.merge((keys >> 10 << 10) | coarser(keys & (_BUCKETS - 1), BITS, bits), self._counter.counts)
+        return found.keys >> 10, found.keys & (_BUCKETS - 1), found.counts
+
+    def cells(self, bits: int = BITS) -> list[Cell]:
+        """The same, cell by cell."""
+        return [Cell(*cell) for cell in zip(*(column.tolist() for column in self.table(bits)), strict=True)]
 
     def _slices(self) -> tuple[int, int]:
         return int(self._counter.keys[0]) >> 10, int(self._counter.keys[-1]) >> 10

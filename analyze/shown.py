@@ -30,7 +30,8 @@ def trace_html(path: str, metadata: TraceMetadata) -> str:
             ("functions", f"{len(metadata['functions']):,} traced"),
             ("events", f"{counts['recorded']:,} recorded, {lost:,} of {counts['produced']:,} lost"),
         ],
-        "calls() · latency() · callgraph() · arguments() · threads() · events · report()",
+        "latency() · callgraph() · hist() · heatmap() · slowest() · explain() · diff() · arguments() · "
+        "calls() · threads() · events · report()",
     )
 
 
