@@ -25,8 +25,10 @@ class Screen:
         self._live = not quiet and sys.stderr.isatty()
         self._shown = 0.0
         self._last: Progress | None = None
+        self._announced = 0
 
     def announce(self, plan: Plan) -> None:
+        self._announced = len(plan.notices)
         if not self._quiet:
             for notice in plan.notices:
                 self._say(f"notice: {printable(notice)}")
@@ -87,6 +89,9 @@ class Screen:
         if not recorded:
             left_out = sum(counts["filtered"].values())
             self._say("no call is left" if left_out else "no traced function was called")
+        if not self._quiet:
+            for notice in result.metadata["notices"][self._announced :]:
+                self._say(f"notice: {printable(notice)}")
 
     def _say(self, text: str) -> None:
         self._write(f"funcsnoop: {text}\n")

@@ -77,10 +77,23 @@ class Section(NamedTuple):
     link: int
 
 
+class FileVersion(NamedTuple):
+    """Which file, and which content of it, as far as stat(2) tells."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileVersion:
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 class ElfFile:
     """One ELF file, open for reading.
 
-    `path` is only how messages call it. `device` and `inode` are those of `stat(2)`, 0 for a file that
+    `path` is only how messages call it. `version` is what was opened, zeros but for the size where the file
     lies in memory. Raises TargetError from every method where the file is not what it should be.
     """
 
@@ -88,12 +101,11 @@ class ElfFile:
         self.path = path
         self._descriptor = descriptor
         self._content = content
-        self.device = self.inode = 0
         if content is None:
-            status = os.fstat(descriptor)
-            self.size, self.device, self.inode = status.st_size, status.st_dev, status.st_ino
+            self.version = FileVersion.of(os.fstat(descriptor))
         else:
-            self.size = len(content)
+            self.version = FileVersion(0, 0, len(content), 0)
+        self.size = self.version.size
         self._read_header()
 
     @classmethod

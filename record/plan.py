@@ -13,7 +13,7 @@ from ..bpf.trials import probes_on_nops, returns_under_seccomp
 from ..errors import TargetError
 from . import processes
 from .demangle import demangle
-from .elf import cannot_open
+from .elf import FileVersion, cannot_open
 from .elf_symbols import dynsym
 from .exit_sites import ExitSite, find_exit_sites
 from .exits import ExitPolicy
@@ -86,16 +86,16 @@ class PlannedFunction:
 class PlannedModule:
     """One ELF file. `path` is how the target sees it, `attach_path` what the kernel shall open.
 
-    `device` and `inode` are those of stat(2) on `attach_path`. `shared` says that a process which is
-    neither traced nor the recorder maps the file now, or that this cannot be told. `pids` are the
+    `disk_path` is where we see what has this path now, `version` what was read. `shared` says that a process
+    which is neither traced nor the recorder maps the file now, or that this cannot be told. `pids` are the
     traced processes that map it; empty for a command and for all processes.
     """
 
     path: str
     attach_path: str
+    disk_path: str
     build_id: str | None
-    device: int
-    inode: int
+    version: FileVersion
     functions: tuple[PlannedFunction, ...]
     shared: bool
     pids: tuple[int, ...]
@@ -184,8 +184,8 @@ class _Planner:
             ]
             planned.append(
                 PlannedModule(
-                    place.path, place.file, elf.build_id, elf.device, elf.inode, tuple(rows), is_shared,
-                    tuple(module.pids),
+                    place.path, place.file, place.root + place.path, elf.build_id, elf.version, tuple(rows),
+                    is_shared, tuple(module.pids),
                 )
             )  # fmt: skip
         return Plan(

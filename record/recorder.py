@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from .encoder import Encoder
 from .ends import Targets
 from .filtering import budget_cuts, describe
 from .following import MOST_PROCESSES, decide
+from .guard import Guard
 from .launch import HeldCommand
 from .memory import TO_RECORD, available_bytes, check_limits, default_ring_bytes
 from .metadata import build_metadata, clock_snapshot, function_table
@@ -157,6 +158,8 @@ class Recorder:
         self._costs = probe_costs(self._plan, self._programs, self._strategy, self._notices)
         self._stop_if_interrupted()
         self._hold_command()
+        self._guard = self._undo.enter_context(closing(Guard(self._plan.modules)))
+        self._notices += self._guard.notices_before()
         for tgid in self._tgids:
             self._programs.follow(tgid)
             self._census.add_process(tgid)
@@ -217,6 +220,7 @@ class Recorder:
             self._plan, links, self._programs, self._tgids, filter_in_program, self._notices
         )
         self._attaching.begin()
+        self._guard.check()
         self._stop_if_interrupted()
         renounce(keep)
         if self._command:
@@ -229,6 +233,7 @@ class Recorder:
             reason, failure = "error", error
         try:
             links.close()
+            self._guard.close()
             drain.finish()
             encoder.join()
             ended = clock_snapshot()
@@ -247,6 +252,7 @@ class Recorder:
             raise InterruptError(received.number)
 
     def _note_what_is_missing(self, drain: Drain) -> None:
+        self._notices += self._guard.notices_after()
         if drain.unfollowed:
             self._notices.append(f"{drain.unfollowed:,} child processes are missing: too many at once")
         if drain.missed.tasks:
@@ -310,6 +316,12 @@ class Recorder:
                 return "error"
             if encoder.limit_reached:
                 return "max-events"
+            overwritten = self._guard.see()
+            if overwritten:
+                self._notices.append(
+                    f"{overwritten} is being overwritten: its probes would break what runs it"
+                )
+                return "overwritten"
             if self._options.max_size is not None and writer.bytes_written() >= self._options.max_size:
                 return "max-size"
             if deadline is not None and time.monotonic_ns() >= deadline:

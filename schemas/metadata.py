@@ -157,8 +157,8 @@ class TraceMetadata(TypedDict):
     ring_bytes: int
     started: ClockSnapshot
     ended: ClockSnapshot
-    # command-exit, target-exit, duration, max-events, max-size, interrupt; error: what came until then is
-    # here; recording: it goes on; recovered: the recorder was killed.
+    # command-exit, target-exit, duration, max-events, max-size, interrupt, overwritten; error: what came
+    # until then is here; recording: it goes on; recovered: the recorder was killed.
     end_reason: str
     processes: list[ProcessInfo]
     threads: list[ThreadInfo]

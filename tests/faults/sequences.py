@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -78,13 +77,9 @@ def recorder(target: Target, output: Path, *options: str) -> Iterator[subprocess
         process.communicate()
 
 
-def has_uprobes(pid: int) -> bool:
-    """Whether its probes are in: the last link that a recorder makes is a uprobe one."""
-    try:
-        infos = [info.read_text() for info in Path(f"/proc/{pid}/fdinfo").iterdir()]
-    except FileNotFoundError:
-        return False
-    return any(re.search(r"^link_type:\s+uprobe", text, re.MULTILINE) for text in infos)
+def has_breakpoints(pid: int) -> bool:
+    """Whether the probes are in this process."""
+    return changed_code(pid) > 0
 
 
 def changed_code(pid: int) -> int:

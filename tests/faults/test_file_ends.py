@@ -16,7 +16,7 @@ import pytest
 import funcsnoop
 from funcsnoop.analyze.partial import open_partial
 
-from .sequences import check_sequence, has_uprobes, recorder, sequence, wait_until
+from .sequences import check_sequence, has_breakpoints, recorder, sequence, wait_until
 
 CALLS = 1_000_000
 
@@ -45,7 +45,7 @@ def test_disk_full(build, run, small_disk):
     output = small_disk / "t.parquet"
     with sequence(build("sequence.c", "-O1"), CALLS) as target, recorder(target, output) as process:
         wait_until(lambda: (small_disk / "t.parquet.partial").exists())
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         target.go()
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
@@ -76,7 +76,7 @@ def test_no_room_for_recovery_either(build, run, small_disk, tmp_path):
     """`recover` on a disk without a free byte leaves the file as it was; -o and free space both help."""
     output, partial = small_disk / "t.parquet", small_disk / "t.parquet.partial"
     with sequence(build("sequence.c", "-O1"), 100_000) as target, recorder(target, output) as process:
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         target.go()
         wait_until(lambda: open_partial(partial).rows)
         process.kill()
@@ -111,7 +111,7 @@ def test_the_directory_is_removed(build, tmp_path, monkeypatch):
         sequence(build("sequence.c", "-O1"), 100_000) as target,
         recorder(target, place / "t.parquet") as process,
     ):
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         shutil.rmtree(place)
         target.go()
         target.ends_as_if_alone()
@@ -129,7 +129,7 @@ def test_the_partial_file_is_removed(build, tmp_path):
     """Its name is gone, and the file is not: it gets its own name all the same."""
     output = tmp_path / "t.parquet"
     with sequence(build("sequence.c", "-O1"), 100_000) as target, recorder(target, output) as process:
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         (tmp_path / "t.parquet.partial").unlink()
         target.go()
         target.ends_as_if_alone()
@@ -142,7 +142,7 @@ def test_another_file_takes_the_name(build, tmp_path):
     """A recording never passes off someone else's file as its own."""
     output, partial = tmp_path / "t.parquet", tmp_path / "t.parquet.partial"
     with sequence(build("sequence.c", "-O1"), 100_000) as target, recorder(target, output) as process:
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         partial.unlink()
         partial.write_text("theirs")
         target.go()
@@ -160,7 +160,7 @@ def test_max_size(build, tmp_path):
         sequence(build("sequence.c", "-O1"), 3_000_000) as target,
         recorder(target, output, "--max-size", "1M") as process,
     ):
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         target.go()
         process.communicate(timeout=60)
         assert process.returncode == 0
@@ -178,7 +178,7 @@ def test_sync(build, tmp_path):
         sequence(build("sequence.c", "-O1"), 100_000) as target,
         recorder(target, output, "--sync") as process,
     ):
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         target.go()
         target.ends_as_if_alone()
         process.communicate(timeout=60)
@@ -190,7 +190,7 @@ def test_an_interrupt_at_any_moment_of_a_commit(build, tmp_path):
     """Ctrl-C, and not a kill: the file is finished, and nothing is left behind."""
     output = tmp_path / "t.parquet"
     with sequence(build("sequence.c", "-O1"), 3_000_000) as target, recorder(target, output) as process:
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         target.go()
         wait_until(lambda: (tmp_path / "t.parquet.partial").stat().st_size > 1 << 20)
         process.send_signal(signal.SIGINT)

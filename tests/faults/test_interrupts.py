@@ -14,7 +14,16 @@ import pytest
 
 import funcsnoop
 
-from .sequences import FUNCSNOOP, OPTIONS, check_sequence, has_uprobes, recorder, sequence, state, wait_until
+from .sequences import (
+    FUNCSNOOP,
+    OPTIONS,
+    check_sequence,
+    has_breakpoints,
+    recorder,
+    sequence,
+    state,
+    wait_until,
+)
 
 CALLS = 100_003
 ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -87,7 +96,7 @@ def test_killed_while_the_command_is_held(build, tmp_path, run):
 def test_a_process_is_recorded_until_the_signal(build, tmp_path, number):
     output = tmp_path / "t.parquet"
     with sequence(build("sequence.c", "-O1"), CALLS) as target, recorder(target, output) as process:
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         target.go()
         wait_until(lambda: state(target.pid) == "Z")
         stop(process)
@@ -133,7 +142,7 @@ def test_nohup(build, tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         process.send_signal(signal.SIGHUP)
         target.go()
         target.ends_as_if_alone()
@@ -151,7 +160,7 @@ def test_the_terminal_is_closed(build, tmp_path):
         if pid == 0:
             words = [word for word in OPTIONS if word != "-q"]
             os.execv(FUNCSNOOP, ["funcsnoop", "record", *words, "-o", output, "-p", str(target.pid)])
-        wait_until(lambda: has_uprobes(pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         target.go()
         wait_until(lambda: state(target.pid) == "Z")
         os.close(terminal)
@@ -194,10 +203,9 @@ def test_the_target_is_killed(build, tmp_path, launched):
     with subprocess.Popen(
         [FUNCSNOOP, "record", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: size(output) > 30_000)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         target = int(children.read_text()) if launched else found.pid
-        wait_until(lambda: size(output) > 30_000)
         os.kill(target, signal.SIGKILL)
         if not launched:
             found.wait()

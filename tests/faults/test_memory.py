@@ -18,7 +18,7 @@ import pytest
 import funcsnoop
 
 from .conftest import RUNS
-from .sequences import FUNCSNOOP, check_sequence, has_uprobes, recorder, sequence, wait_until
+from .sequences import FUNCSNOOP, check_sequence, has_breakpoints, recorder, sequence, wait_until
 
 CALLS = 100_003
 LIMITS = {
@@ -62,7 +62,7 @@ def test_no_more_while_it_records(build, tmp_path, mebibytes, committed):
     output, partial = tmp_path / "t.parquet", tmp_path / "t.parquet.partial"
     calls = 1_000_003
     with sequence(build("sequence.c", "-O1"), calls) as target, recorder(target, output) as process:
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         if committed:
             target.go()
             wait_until(lambda: partial.stat().st_size > 1 << 20)
@@ -119,7 +119,7 @@ def test_killed_by_the_kernel_for_want_of_memory(build, tmp_path, run):
         sequence(build("sequence.c", "-O1"), 1_000_003) as target,
         recorder(target, output) as process,
     ):
-        wait_until(lambda: has_uprobes(process.pid))
+        wait_until(lambda: has_breakpoints(target.pid))
         target.go()
         wait_until(lambda: partial.stat().st_size > 1 << 20)
         # What it has already stays in the account of the group above: what it takes from now on is here.

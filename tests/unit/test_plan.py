@@ -239,7 +239,7 @@ def test_modules_of_a_process(program):
         for module in plan.modules:
             assert module.pids == (pid,)
             assert module.attach_path.startswith((f"/proc/{pid}/map_files/", module.path))
-            assert os.stat(module.attach_path).st_ino == os.stat(module.path).st_ino == module.inode
+            assert os.stat(module.attach_path).st_ino == os.stat(module.path).st_ino == module.version.inode
             assert module.shared
             code = {m.link(pid) for m in parse_maps(Path(f"/proc/{pid}/maps").read_bytes()) if m.executable}
             assert module.attach_path in code | {module.path}
@@ -259,7 +259,7 @@ def test_a_file_replaced_on_disk_is_still_the_one_that_runs(program, build_text,
         plan = make_plan(Target.for_pids([pid]), ["*"], [])
         assert "three" in symbols(plan)
         assert "four" not in symbols(plan)
-        assert plan.modules[0].inode == original
+        assert plan.modules[0].version.inode == original
         assert plan.modules[0].path == str(program)
 
 
