@@ -206,6 +206,25 @@ def test_light_and_dark(page: Page, tmp_path: Path) -> None:
     assert page.errors == []
 
 
+#: The least contrast of text on the page, and that text.
+CONTRAST = Path(__file__).with_name("contrast.js").read_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out(page: Page, tmp_path: Path, scheme: str) -> None:
+    """By the contrast that WCAG asks for, 4.5 to 1; in frames of every module's colour too."""
+    page.prefer(scheme)
+    modules = [function(k, f"f{k}", module=f"/lib/lib{k}.so") for k in range(1, 30)]
+    recording = Recording(functions=modules)
+    recording.metadata["counts"] = {"produced": 71, "recorded": 58, "lost": {"buffer": 13}, "after_limit": 0}
+    for k in range(1, 30):
+        recording.entry(f"f{k}", 3_000 * k, 1000).exit(f"f{k}", 3_000 * k + 50 * k, 1000)
+    show(page, recording, tmp_path)
+    page.wait("document.querySelectorAll('#flame g.frame').length == 30")
+    least, where = page.evaluate(CONTRAST)
+    assert least >= 4.5, where
+
+
 def test_every_picture_carries_the_loss(page: Page, tmp_path: Path) -> None:
     window = {"pid": 8, "tgid": 7, "start_ns": 50_000, "end_ns": 90_000, "frame": 2**64 - 1, "events": 13}
     counts = {"produced": 190 + 13, "recorded": 190, "lost": {"buffer": 13}, "filtered": {}, "after_limit": 0}

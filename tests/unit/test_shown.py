@@ -42,3 +42,12 @@ def test_trace_and_loss(tmp_path: Path) -> None:
 def test_long_text_is_cut(tmp_path: Path) -> None:
     recording = Recording(metadata={"command": ["x" * 5000]})
     assert len(funcsnoop.open(recording.write(tmp_path / "t.parquet"))._repr_html_()) < 1500
+
+
+def test_tables_show_themselves_without_scripts(tmp_path: Path) -> None:
+    recording = Recording().entry("f", 10, 1000, 7).exit("f", 20, 1000)
+    trace = funcsnoop.open(recording.write(tmp_path / "t.parquet"))
+    for table in (trace.events, trace.calls(), trace.latency(), trace.arguments(), trace.functions):
+        for shown in (table._repr_html_(), table.collect()._repr_html_()):
+            assert shown
+            assert "<script" not in shown
