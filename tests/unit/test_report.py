@@ -25,6 +25,7 @@ from funcsnoop.report.lanes import Lanes
 from funcsnoop.report.rows import STATISTICS
 
 from ..conftest import Finished
+from .partials import partial
 from .traces import Recording, function
 
 Run = Callable[..., Finished]
@@ -297,3 +298,14 @@ def test_a_large_trace_gives_a_small_page(tmp_path: Path) -> None:
     )
     assert data["threads_left_out"] == 401 - len(data["threads"])
     assert data["edges_left_out"] == len(trace.callgraph().collect()) - len(data["edges"])
+
+
+def test_a_recording_that_has_not_finished(run: Run, tmp_path: Path) -> None:
+    partial(tmp_path / "t.parquet", [14, 6])
+    (unfinished,) = tmp_path.glob("*.partial")
+    done = run("report", unfinished.name)
+    assert done.status == 0, done.stderr
+    notice, made = done.stderr.splitlines()
+    assert notice.startswith("funcsnoop: notice: ")
+    assert made.startswith("funcsnoop: 10 calls -> t.html ")
+    assert page_data((tmp_path / "t.html").read_text())["facts"]["notices"][-1] in notice
