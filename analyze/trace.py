@@ -17,22 +17,17 @@ from . import (
     call_rows,
     callgraph,
     calls,
-    filters,
-    heatmap,
-    hist,
     latency,
     native,
     slowest,
     tables,
     threads,
 )
+from .call_reports import CallReports
 from .call_rows import CallRows
-from .casts import Cast, kinds_of, parse_all
-from .diff import Side, diff, durations_of
+from .casts import Cast, parse_all
 from .effort import Effort
 from .engine import figures_of
-from .explain import Case, cases_of
-from .explain import table as explanations
 from .figures import Figures
 from .gather import gather
 from .loss import Loss
@@ -40,7 +35,7 @@ from .memory import check_fits
 from .pairing import EVENT_BYTES, NEEDS, pair
 from .question import Partition, Question
 from .reading import TraceFile
-from .selection import Chosen, Selection, of_functions
+from .selection import Chosen, Selection
 from .shown import trace_html
 from .walking import Source
 
@@ -48,7 +43,7 @@ if TYPE_CHECKING:
     from ..report.page import Report
 
 
-class Trace:
+class Trace(CallReports):
     """A recorded trace.
 
     `Trace(path)` reads the metadata only; tables are read and computed when they are first needed. All
@@ -209,7 +204,7 @@ class Trace:
         source, effort = self._source(2), self._effort
         return CallRows(source, self.metadata, columns, selection, effort.jobs, effort.memory)
 
-    def _around(
+    def around(
         self, call_ids: Sequence[int], columns: Sequence[str], *, inside: bool = False
     ) -> Iterator[pl.DataFrame]:
         """All calls of the threads that made the calls `call_ids`; with `inside` only from these on.
@@ -268,120 +263,6 @@ class Trace:
     def threads(self, paired: Chosen | None = None) -> pl.LazyFrame:
         """The threads with events, `schemas.THREADS`, by falling `busy_ns`."""
         return threads.threads(self.figures(paired), self.metadata)
-
-    def hist(
-        self,
-        focus: str | Sequence[str] | None = None,
-        value: str = "duration_ns",
-        casts: Sequence[Cast | str] | Mapping[str, str] = (),
-        paired: Chosen | None = None,
-    ) -> pl.LazyFrame:
-        """How the durations of the functions `focus` are distributed, or the values of `arg0` … `ret_val`,
-        `schemas.HIST`. `casts` are as in `arguments`.
-        """
-        kinds = kinds_of(parse_all(casts), self.functions)
-        found = hist.tallies(
-            self.call_batches(["function", value], paired=self.of(focus, paired)), value, kinds
-        )
-        return hist.table(found, value, self.functions)
-
-    def heatmap(self, focus: str | Sequence[str] | None = None, paired: Chosen | None = None) -> pl.LazyFrame:
-        """How long calls of the functions `focus` took at which time, `schemas.HEATMAP`."""
-        batches = self.call_batches(["function", "start", "duration_ns"], paired=self.of(focus, paired))
-        return heatmap.table(heatmap.heats(batches, self.metadata["started"]["monotonic_ns"]), self.functions)
-
-    def slowest(
-        self,
-        count: int = 10,
-        focus: str | Sequence[str] | None = None,
-        by: str = "duration_ns",
-        paired: Chosen | None = None,
-        *,
-        marked: bool = False,
-    ) -> pl.LazyFrame:
-        """The `count` slowest complete calls, of the functions `focus`, with their callers and where their
-        time went, `schemas.SLOWEST`. `by` is `duration_ns`, or `self_ns` for the time in the function itself.
-        """
-        batches = self.call_batches(["call_id", by], paired=self.of(focus, paired))
-        return self.details(slowest.longest(batches, count, by), marked=marked)
-
-    def details(self, call_ids: Sequence[int], *, marked: bool = False) -> pl.LazyFrame:
-        """Single calls, as `slowest` shows them, in the order of `call_ids`. `marked` adds `cookie`.
-
-        Raises UsageError where there is no such call.
-        """
-        batches = self._around(call_ids, slowest.NEEDS)
-        return slowest.describe(batches, call_ids, self.functions, self.metadata, marked=marked)
-
-    def subtree(self, call_id: int) -> pl.LazyFrame:
-        """A call and all that ran inside it, `schemas.CALLS`, in order of start.
-
-        Raises UsageError where there is no such call.
-        """
-        return pl.concat(self.subtree_batches(call_id, CALLS.names)).lazy()
-
-    def subtree_batches(self, call_id: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """The same in frames of bounded size; `columns` as of `call_batches`, with `call_id` and `depth`."""
-        return slowest.subtree(self._around([call_id], columns, inside=True), call_id)
-
-    def explain(
-        self,
-        focus: str | Sequence[str] | None = None,
-        casts: Sequence[Cast | str] | Mapping[str, str] = (),
-        slow_ns: int | None = None,
-        paired: Chosen | None = None,
-    ) -> pl.LazyFrame:
-        """What separates slow calls of the functions `focus` from the others, `schemas.EXPLAIN`: an argument,
-        the return value, the caller, the thread, or a window of time. No row for a function of which nothing
-        does. `casts` are as in `arguments`; calls are slow from `slow_ns` on, which is chosen if it is None.
-        """
-        cases = self.cases(focus, casts, slow_ns, paired)
-        return explanations({function: case.explain() for function, case in cases.items()}, self.functions)
-
-    def cases(
-        self,
-        focus: str | Sequence[str] | None = None,
-        casts: Sequence[Cast | str] | Mapping[str, str] = (),
-        slow_ns: int | None = None,
-        paired: Chosen | None = None,
-    ) -> dict[int, Case]:
-        """What `explain` looks at, by row of the function table."""
-        kinds = kinds_of(parse_all(casts), self.functions)
-        registers = self.value_columns
-        columns = ["function", "caller", "pid", "start", "duration_ns", *registers]
-        batches = self.call_batches(columns, paired=self.of(focus, paired))
-        return cases_of(batches, registers, kinds, self.metadata["started"]["monotonic_ns"], slow_ns)
-
-    def diff(
-        self,
-        other: Trace,
-        *,
-        edges: bool = False,
-        paired: Chosen | None = None,
-        other_paired: Chosen | None = None,
-    ) -> pl.LazyFrame:
-        """What changed from this trace to `other`, by function, `schemas.DIFF`; or by caller and function,
-        `schemas.DIFF_EDGES`.
-        """
-        sides = self._side(paired, edges), other._side(other_paired, edges)
-        return diff(*sides, edges=edges)
-
-    def _side(self, paired: Chosen | None, edges: bool) -> Side:
-        columns = ["function", "duration_ns", *(["caller"] if edges else [])]
-        durations = durations_of(self.call_batches(columns, paired=paired), edges=edges)
-        figures = self.callgraph(paired, marked=True) if edges else self.latency(paired, marked=True)
-        return Side(self.functions, figures, durations)
-
-    def of(self, focus: str | Sequence[str] | None, paired: Chosen | None = None) -> Chosen:
-        """The calls, as `paired` has them, of the functions `focus`: names, or globs; None for all.
-
-        Raises UsageError where a name matches no function.
-        """
-        if focus is None:
-            return Selection() if paired is None else paired
-        return of_functions(
-            paired, filters.matching(self.functions, [focus] if isinstance(focus, str) else focus)
-        )
 
     def report(
         self,
