@@ -70,14 +70,15 @@ static __always_inline bool adopt(u32 tgid)
 
 	if (!birth)
 		return false;
+	if (snoop_proc.update(&tgid, &root_tgid)) {
+		newborn.delete(&task);
+		count_unfollowed();
+		return false;
+	}
 	birth->root_tgid = root_tgid;
 	births.update(&tgid, birth);
 	newborn.delete(&task);
 	live_threads.update(&tgid, &one);
-	if (snoop_proc.update(&tgid, &root_tgid)) {
-		count_unfollowed();
-		return false;
-	}
 	return true;
 }
 #endif
