@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -94,7 +96,11 @@ class Screen:
                 self._say(f"notice: {printable(notice)}")
 
     def _say(self, text: str) -> None:
-        self._write(f"funcsnoop: {text}\n")
+        text = f"funcsnoop: {text}"
+        if sys.stderr.isatty():
+            width = shutil.get_terminal_size((80, 24)).columns
+            text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+        self._write(f"{text}\n")
 
     @staticmethod
     def _write(text: str) -> None:
