@@ -49,7 +49,7 @@ function heatMap(cells, fn, data, width) {
     const y = scale.at(greatest + 1);
     const level = most === 1 ? 4 : 1 + Math.round(6 * Math.log(calls) / Math.log(most));
     return shape("rect", { x: left + slice * wide, y, width: wide + 0.3, height: Math.max(scale.at(least) - y + 0.3, 1), class: `heat-${level}` },
-      shape("title", {}, `${tick(when(slice))}: ${plural(calls, "call")} of ${duration(least)} to ${duration(greatest)}`));
+      shape("title", {}, `${tick(when(slice), 7)}: ${plural(calls, "call")} of ${duration(least)} to ${duration(greatest)}`));
   });
   const rows = scale.ticks.filter((_, i) => scale.ticks.length < 7 || i % 2 === 0).map(value => shape("text", { x: left - 6, y: scale.at(value) + 4, "text-anchor": "end" }, tick(value)));
   return chart(width, height, `Latency of ${fn.name} over time`, ...drawn,
@@ -92,7 +92,7 @@ function timeAxis(data, from, to, y) {
   const at = ns => from + (to - from) * (ns - data.offset) / Math.max(data.length, 1);
   return timeTicks(data.offset, data.offset + data.length, Math.max(1, Math.floor((to - from) / 90))).flatMap(ns => {
     const x = at(ns), anchor = x > to - 22 ? "end" : x < from + 18 ? "start" : "middle";
-    return [shape("line", { x1: x, x2: x, y1: y, y2: y + 4, class: "axis" }), shape("text", { x, y: y + 16, "text-anchor": anchor }, tick(ns))];
+    return [shape("line", { x1: x, x2: x, y1: y, y2: y + 4, class: "axis" }), shape("text", { x, y: y + 16, "text-anchor": anchor }, tick(ns, 7))];
   });
 }
 

@@ -64,11 +64,11 @@ function timeTicks(start, end, room) {
   return ticks;
 }
 
-/* Round short: an axis needs no three digits. */
-function tick(ns) {
+/* A duration of `digits` digits, without noughts at its end. */
+function tick(ns, digits = 3) {
   const units = [[1, "ns"], [1e3, "µs"], [1e6, "ms"], [1e9, "s"]];
   const [size, unit] = units.find(([size, unit]) => Math.abs(ns) < size * 1000 || unit === "s");
-  return `${+(ns / size).toFixed(3)} ${unit}`;
+  return `${+(ns / size).toPrecision(digits)} ${unit}`;
 }
 
 /* What a picture does not show, as its mark: of the recording, and of the function that it is about. */

@@ -13,7 +13,7 @@ function drawThreads(data) {
       shape("path", { class: "busy", d: lanePath(thread.lane) }),
       shape("g", { class: "chart" }, ...lossWindows(data, 0, 1000, 0, 26, thread.pid)),
       ...thread.lane.map((share, i) => shape("rect", { x: 1000 * i / data.lane_slices, y: 0, width: 1000 / data.lane_slices, height: 26, fill: "transparent" },
-        shape("title", {}, `${tick(data.offset + data.length * i / data.lane_slices)}: busy ${(share / 10).toFixed(1)}%`))));
+        shape("title", {}, `${tick(data.offset + data.length * i / data.lane_slices, 7)}: busy ${(share / 10).toFixed(1)}%`))));
     const ids = thread.pid === thread.tgid ? `${thread.pid}` : `${thread.pid} of ${thread.tgid}`;
     place.append(element("div", { class: "lane" },
       element("div", { class: "who" }, element("b", {}, thread.name === null ? "unnamed" : printable(thread.name)), element("span", { class: "soft" }, ` ${ids}`)),
