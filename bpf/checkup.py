@@ -130,7 +130,8 @@ def _trials() -> Iterator[Finding]:
 
 def _program() -> Finding:
     # The imports are here because they need NumPy, which nothing else on this page does.
-    from .program import Programs, Sizes
+    from .compile import Sizes
+    from .program import Programs
 
     begin = time.monotonic()
     try:

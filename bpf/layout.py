@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .compile import NAME_BYTES
+
 #: `enum event_type`; TAIL is an exit whose return value is not known, a span is an entry and its exit.
 ENTRY, EXIT, TAIL, SPAN, TAIL_SPAN = 0, 1, 2, 3, 4
 
@@ -21,9 +23,6 @@ ENTRY_ONLY = 1 << 63
 
 #: Nobody's turn any more: TURN_OVER in the C file.
 TURN_OVER = 0xFFFFFFFF
-
-#: FUNC_NAME_LEN: with the terminating NUL.
-NAME_BYTES = 64
 
 #: The kernel puts this before each record of a ring: length with two flag bits, and page offset.
 RING_HEADER = np.dtype([("length", "<u4"), ("page_offset", "<u4")])

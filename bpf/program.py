@@ -1,14 +1,10 @@
-"""Compile `func_snoop.bpf.c` through bcc, load its programs, fill and read its maps."""
+"""Load the programs of `func_snoop.bpf.c`, fill and read its maps."""
 
 from __future__ import annotations
 
-import mmap
 import os
-import re
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +15,8 @@ from numpy.typing import NDArray
 
 from ..errors import KernelError, PrivilegeError
 from . import syscall
-from .arch import host
-from .binding import load_bcc
-from .filters import NO_FILTERS, FilteredCounts, Filters, waiting_entries
+from .compile import LOSS_RING_BYTES, NAME_BYTES, Sizes, compile_program, program_text
+from .filters import FilteredCounts
 from .layout import (
     BIRTH,
     COUNTS,
@@ -30,7 +25,6 @@ from .layout import (
     LIVE_PLACE,
     LIVE_STACK,
     LOSS,
-    NAME_BYTES,
     PASSED_BYTES,
     TURN,
     TURN_OVER,
@@ -38,10 +32,7 @@ from .layout import (
     live_call_dtype,
 )
 from .ring import Ring
-
-SOURCE = Path(__file__).with_name("func_snoop.bpf.c")
-SHIM = Path(__file__).with_name("shim")
-_INCLUDE = re.compile(r'^#include "(.+)"\n', re.MULTILINE)
+from .waiting import waiting_entries
 
 #: The programs that see processes and threads, and the tracepoint of each.
 TASK_PROGRAMS = {
@@ -49,46 +40,6 @@ TASK_PROGRAMS = {
     "task_exec": "sched_process_exec",
     "task_start": "task_newtask",
 }
-
-LOSS_RING_BYTES = 256 * 1024
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What a recording needs of the kernel side; each is a macro of the C file."""
-
-    processes: int = 3
-    functions: int = 1024
-    ring_bytes: int = 256 * 1024
-    arguments: int = 6
-    layout: str = "lean"
-    all_processes: bool = False
-    follow: bool = False
-    #: Device and inode of the recorder's pid namespace, where it is not the root one.
-    pid_namespace: tuple[int, int] | None = None
-    filters: Filters = NO_FILTERS
-
-    def flags(self) -> list[str]:
-        flags = [
-            f"-DMAX_PROCS={max(1, self.processes)}",
-            f"-DMAX_FUNCS={max(1, self.functions)}",
-            f"-DRINGBUF_BYTES={self.ring_bytes}",
-            f"-DLOSS_RING_BYTES={LOSS_RING_BYTES}",
-            f"-DPAGE_SIZE={mmap.PAGESIZE}",
-            f"-DFUNC_NAME_LEN={NAME_BYTES}",
-            f"-DMAX_ARGS={self.arguments}",
-            f"-DRECORDER_TGID={os.getpid()}",
-        ]
-        if self.layout == "full":
-            flags.append("-DEVENT_NAME")
-        if self.all_processes:
-            flags.append("-DALL_PROCESSES")
-        if self.follow:
-            flags.append("-DFOLLOW")
-        if self.pid_namespace:
-            device, inode = self.pid_namespace
-            flags += [f"-DPIDNS_DEV={device}ULL", f"-DPIDNS_INO={inode}ULL"]
-        return flags + self.filters.flags()
 
 
 class EventCounts(NamedTuple):
@@ -134,10 +85,11 @@ class Programs:
     kernel lets this user load nothing.
     """
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, module: Any = None) -> None:
+        """`module` is what `compile_program` has made for `sizes`, if that is done."""
         self.sizes = sizes
         self._loaded: dict[tuple[str, int], int] = {}
-        self._module = compile_program(program_text(), sizes.flags())
+        self._module = compile_program(program_text(), sizes.flags()) if module is None else module
 
     def load(self, name: str, attach_type: int = 0, program_type: int = syscall.PROG_TYPE_KPROBE) -> int:
         """File descriptor of the program `name`, loaded for `attach_type` (0 for perf events)."""
@@ -226,14 +178,14 @@ class Programs:
             ring.take()
             ring.close()
 
-    def watch_tasks(self) -> list[int]:
-        """Note from now on which threads of followed processes end, and follow whom they fork if that was
-        asked for; the links' file descriptors."""
+    def watch_tasks(self, *, follow: bool) -> list[int]:
+        """Note from now on which threads of followed processes end, and `follow` whom they fork, for which
+        the program must have been compiled; the links' file descriptors."""
         kind = syscall.PROG_TYPE_RAW_TRACEPOINT
         return [
             syscall.open_raw_tracepoint(self.load(name, program_type=kind), tracepoint)
             for name, tracepoint in TASK_PROGRAMS.items()
-            if name != "task_start" or self.sizes.follow
+            if name != "task_start" or follow
         ]
 
     def take_replaced_leaders(self) -> list[tuple[int, int]]:
@@ -341,60 +293,6 @@ class Programs:
 
     def _map(self, name: str) -> int:
         return int(self._module[name.encode()].map_fd)
-
-
-def program_text() -> str:
-    """The C program with its headers in it: bcc understands maps in the main text only."""
-    included: set[str] = set()
-
-    def expand(name: str) -> str:
-        if name in included:
-            return ""
-        included.add(name)
-        text = SOURCE.with_name(name).read_text().replace("#pragma once\n", "")
-        return _INCLUDE.sub(lambda match: expand(match[1]), text)
-
-    return expand(SOURCE.name)
-
-
-def compile_program(text: str, flags: Sequence[str]) -> Any:
-    """bcc's BPF object for the program `text`."""
-    bcc = load_bcc()
-    # bcc reads the kernel's headers from here; ours are the few that this program needs.
-    os.environ["BCC_KERNEL_SOURCE"] = str(SHIM)
-    with _stderr_lines() as output:
-        try:
-            return bcc.BPF(text=text.encode(), cflags=[*host().defines(), *flags])
-        except Exception as error:
-            # bcc raises plain Exception; what it and clang have to say stands on stderr.
-            reason = str(error)
-    said = [line for line in output if "error" in line.lower()] or output[:1] or [reason]
-    if any("not permitted" in line for line in said):
-        raise PrivilegeError(
-            "the kernel does not let this user create BPF maps",
-            "Run as root, or give CAP_BPF and CAP_PERFMON.",
-        )
-    raise KernelError(
-        f"bcc {getattr(bcc, '__version__', '')} does not compile the BPF program: {said[0].strip()}",
-        "Run `funcsnoop doctor`; update bcc (0.18 or newer) if it is old.",
-    )
-
-
-@contextmanager
-def _stderr_lines() -> Iterator[list[str]]:
-    """Catch what a C library writes to file descriptor 2; the list has its lines after the block."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        lines: list[str] = []
-        os.dup2(file.fileno(), 2)
-        try:
-            yield lines
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            file.seek(0)
-            lines += file.read().decode(errors="replace").splitlines()
 
 
 def _possible_cpus() -> int:

@@ -107,23 +107,25 @@ def record(
     """
     from ..record import privileges
     from ..record.caller import callers_environment
-    from ..record.memory import FROM_THE_START, check_limits, check_ring_bytes, modest_arrow
+    from ..record.memory import (
+        FROM_THE_START,
+        check_limits,
+        check_ring_bytes,
+        default_ring_bytes,
+        modest_arrow,
+    )
 
-    environment = None if as_root else callers_environment(os.environ)
+    environment = dict(os.environ) if as_root else callers_environment(os.environ)
     root = privileges.become_invoking_user(as_root=as_root)
     if not dry_run:
         check_limits(FROM_THE_START)
-    # A dry run does without PyArrow, and without bcc.
-    with modest_arrow():
-        privileges.import_without("numpy", *(() if dry_run else ("pyarrow", "pyarrow.parquet")))
     from ..bpf.filters import Filters
     from ..record import filtering
-    from ..record.plan import make_plan
+    from ..record.compiling import Compiling
+    from ..record.options import Options, sizes
     from .quantities import parse_duration, parse_share, parse_size
 
     target = chosen_target("record", command, pid, all_processes, environment)
-    ring_bytes = None if buffer is None else check_ring_bytes(parse_size(buffer))
-    duration_ns = None if duration is None else parse_duration(duration)
     filters = Filters(
         min_duration_ns=None if min_duration is None else parse_duration(min_duration),
         sample=None if sample is None else parse_share(sample),
@@ -132,46 +134,56 @@ def record(
         spans=events is Events.SPANS,
     )
     filtering.check(filters, exit_.value)
-    plan = make_plan(
-        target,
-        function or [],
-        exclude or [],
-        exit_policy=exit_.value,
-        arguments=args,
-        at_entry=site is SitePolicy.ENTRY,
-        allow_nop5=allow_nop5,
-    )
-    plan = filtering.apply(filters, plan)
-    if dry_run:
-        from ..bpf.features import Strategy
-        from ..record.following import decide
-        from .plan_view import render_plan
-
-        # What the kernel can do is not tried out here, which would need privilege.
-        strategy = attach.strategy() or Strategy.SESSION
-        render_plan(plan, sys.stdout, decide(plan, strategy, follow))
-        return
-
-    from ..record.recorder import Options, Recorder
-
     options = Options(
         output=output,
         force=force,
-        duration_ns=duration_ns,
+        duration_ns=None if duration is None else parse_duration(duration),
         max_events=max_events,
         max_size=None if max_size is None else parse_size(max_size),
         sync=sync,
         arguments=args,
-        ring_bytes=ring_bytes,
+        ring_bytes=default_ring_bytes() if buffer is None else check_ring_bytes(parse_size(buffer)),
         layout=layout.value,
         filters=filters,
         follow=follow,
         command_identity=root if as_root else None,
         strategy=attach.strategy(),
     )
-    screen = Screen(quiet, waits=not command)
-    screen.announce(plan)
-    with Recorder(plan, options, screen.progress) as recorder:
-        result = recorder.run()
+    with Compiling() as compiling:
+        # A dry run does without PyArrow, and without bcc.
+        if not dry_run:
+            compiling.begin(sizes(options, everything=target.everything, processes=len(target.pids)))
+        with modest_arrow():
+            privileges.import_without("numpy", *(() if dry_run else ("pyarrow", "pyarrow.parquet")))
+        from ..record.plan import make_plan
+
+        plan = make_plan(
+            target,
+            function or [],
+            exclude or [],
+            exit_policy=exit_.value,
+            arguments=args,
+            at_entry=site is SitePolicy.ENTRY,
+            allow_nop5=allow_nop5,
+            on_chosen=compiling.expect,
+        )
+        plan = filtering.apply(filters, plan)
+        if dry_run:
+            from ..bpf.features import Strategy
+            from ..record.following import decide
+            from .plan_view import render_plan
+
+            # What the kernel can do is not tried out here, which would need privilege.
+            render_plan(plan, sys.stdout, decide(plan, attach.strategy() or Strategy.SESSION, follow))
+            return
+
+        from ..record.recorder import Recorder
+
+        screen = Screen(quiet, waits=not command)
+        if plan.notices:
+            compiling.wait()
+            screen.announce(plan)
+        with Recorder(plan, options, screen.progress, compiling=compiling) as recorder:
+            result = recorder.run()
     screen.summary(result, output)
     raise typer.Exit(result.exit_status)

@@ -99,8 +99,9 @@ def top(
     with modest_arrow():
         privileges.import_without("numpy", "pyarrow", "pyarrow.parquet", "rich.live")
     from ..record.live import LiveCalls
+    from ..record.options import Options
     from ..record.plan import make_plan
-    from ..record.recorder import Options, Recorder
+    from ..record.recorder import Recorder
     from ..record.replan import added
     from ..schemas import MAX_ARGS
     from .quantities import parse_duration, parse_size

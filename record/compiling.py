@@ -6,8 +6,12 @@ import signal
 import threading
 from dataclasses import replace
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-from ..bpf.program import Programs, Sizes
+from ..bpf.compile import Sizes, compile_program, program_text
+
+if TYPE_CHECKING:
+    from ..bpf.program import Programs
 
 
 class Compiling:
@@ -20,7 +24,7 @@ class Compiling:
     def __init__(self) -> None:
         self._sizes = Sizes()
         self._thread: threading.Thread | None = None
-        self._programs: Programs | None = None
+        self._module: Any = None
         self._error: BaseException | None = None
 
     def __enter__(self) -> Compiling:
@@ -50,6 +54,8 @@ class Compiling:
 
     def programs(self, sizes: Sizes) -> Programs:
         """What is needed, whatever was begun; the caller closes it. Raises as `Programs` does."""
+        from ..bpf.program import Programs
+
         self.wait()
         guess = self._sizes
         enough = guess.functions >= sizes.functions and guess.processes >= sizes.processes
@@ -59,28 +65,27 @@ class Compiling:
             return Programs(sizes)
         if self._error is not None:
             raise self._error
-        assert self._programs is not None
-        programs, self._programs = self._programs, None
-        return programs
+        module, self._module = self._module, None
+        return Programs(guess, module)
 
     def _compile(self, before: threading.Thread | None, sizes: Sizes) -> None:
         # The recorder waits for signals on its main thread.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         if before is not None:
             before.join()
-            self._close()
+            self._clean_up()
         self._error = None
         try:
-            self._programs = Programs(sizes)
+            self._module = compile_program(program_text(), sizes.flags())
         except Exception as error:
             # For who asks for the programs.
             self._error = error
 
     def _discard(self) -> None:
         self.wait()
-        self._close()
+        self._clean_up()
 
-    def _close(self) -> None:
-        if self._programs is not None:
-            self._programs.close()
-            self._programs = None
+    def _clean_up(self) -> None:
+        if self._module is not None:
+            self._module.cleanup()
+            self._module = None

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from ..bpf.filters import FilteredCounts, Filters
 from ..errors import TargetError, UsageError
-from .plan import Plan
 
 if TYPE_CHECKING:
     from ..schemas.metadata import BudgetCut, FilterInfo, SkippedFunction
+    from .plan import Plan
 
 
 def check(filters: Filters, exit_policy: str) -> None:

@@ -14,9 +14,6 @@ from ..bpf.features import Strategy
 from ..errors import UsageError
 from .plan import Plan
 
-#: MAX_PROCS while children are followed.
-MOST_PROCESSES = 8192
-
 
 @dataclass(frozen=True)
 class Following:

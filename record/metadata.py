@@ -24,7 +24,7 @@ from .census import Census
 from .plan import Plan
 
 if TYPE_CHECKING:
-    from .recorder import Options
+    from .options import Options
 
 
 def clock_snapshot() -> ClockSnapshot:

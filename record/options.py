@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ..bpf.compile import Sizes
 from ..bpf.filters import NO_FILTERS, Filters
-from ..bpf.program import Sizes
 from .memory import default_ring_bytes
 from .namespaces import pid_namespace
 
 if TYPE_CHECKING:
     from ..bpf.features import Strategy
     from .privileges import Identity
-    from .target import Target
 
 #: Processes that can be followed at once, and functions that there is room for without asking.
 _PROCESSES: Final = 8192
@@ -40,16 +39,19 @@ class Options:
     command_outputs: tuple[int | None, int | None] = (None, None)  # stdout, stderr; ours
 
 
-def sizes(options: Options, target: Target, functions: int = 0) -> Sizes:
-    """What the program must have for so many functions; it can follow children, whether that comes or not."""
+def sizes(options: Options, *, everything: bool, processes: int = 0, functions: int = 0) -> Sizes:
+    """What the program must have; it can follow children, whether that comes or not.
+
+    `everything` records whatever process runs the functions, else there are `processes` to begin with.
+    """
     return Sizes(
-        processes=max(_PROCESSES, len(target.pids)),
+        processes=max(_PROCESSES, processes),
         functions=max(_FUNCTIONS, functions),
         ring_bytes=options.ring_bytes or default_ring_bytes(),
         arguments=options.arguments,
         layout=options.layout,
-        all_processes=target.everything,
-        follow=not target.everything,
+        all_processes=everything,
+        follow=not everything,
         pid_namespace=pid_namespace(),
         filters=options.filters,
     )

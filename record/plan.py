@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -124,6 +124,7 @@ def make_plan(
     arguments: int = 6,
     at_entry: bool = False,
     allow_nop5: bool = False,
+    on_chosen: Callable[[int], None] | None = None,
 ) -> Plan:
     """Find what the SPECs `functions` (`-f`) name, less what `excludes` (`-x`) name.
 
@@ -133,12 +134,17 @@ def make_plan(
     `allow_nop5` probes sit on 5-byte NOPs even where this kernel kills forked children for it. Raises
     UsageError for a SPEC that means nothing, TargetError for modules and functions that are not there or
     cannot be traced, PrivilegeError.
+
+    `on_chosen` is told how many functions there are, at most, long before the plan is made.
     """
     specs = [parse_spec(text) for text in functions] or [Spec("*", None, Pattern("*", "glob"))]
     unwanted = [parse_spec(text) for text in excludes]
     with ExitStack() as opened:
         planner = _Planner(target, opened, arguments, at_entry, allow_nop5)
-        return planner.plan(specs, unwanted, exit_policy)
+        planner.choose_all(specs, unwanted)
+        if on_chosen is not None:
+            on_chosen(sum(len(module.chosen) for module in planner.modules.values()))
+        return planner.plan(exit_policy)
 
 
 class _Planner:
@@ -153,16 +159,20 @@ class _Planner:
         self.programs = programs(target)
         self.modules: dict[tuple[int, int], Module] = {}
         self.notices: list[str] = []
+        #: What each SPEC means.
+        self.wanted: dict[Spec, list[tuple[Module, Function]]] = {}
 
-    def plan(self, specs: Sequence[Spec], excludes: Sequence[Spec], policy: ExitPolicy) -> Plan:
-        wanted = {spec: self.choose(spec) for spec in dict.fromkeys(specs)}
+    def choose_all(self, specs: Sequence[Spec], excludes: Sequence[Spec]) -> None:
+        self.wanted = {spec: self.choose(spec) for spec in dict.fromkeys(specs)}
         for spec in dict.fromkeys(excludes):
             if not self.exclude(spec):
                 self.notices.append(f"-x {spec.text} matches nothing that would be traced")
         if not any(module.chosen or module.skipped for module in self.modules.values()):
             raise TargetError("-x excludes every function that -f matches", "Exclude less.")
+
+    def plan(self, policy: ExitPolicy) -> Plan:
         sites = [(module, self.place_probes(module)) for module in self.modules.values()]
-        for found in wanted.values():
+        for found in self.wanted.values():
             _check(found)
         placed = [(module, functions) for module, functions in sites if functions]
         scan = HazardScan()

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from ..errors import PrivilegeError, TargetError
 
 _MAPPING: Final = re.compile(
@@ -154,6 +152,8 @@ def kernel_identity(file: str) -> tuple[str, int] | None:
 
     On btrfs and overlayfs they are not those of stat(2), so that we map the file and look.
     """
+    import numpy as np
+
     try:
         with open(file, "rb") as opened, mmap.mmap(opened.fileno(), 1, prot=mmap.PROT_READ) as mapped:
             address = np.frombuffer(mapped, np.uint8).ctypes.data

@@ -14,28 +14,28 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..bpf.features import Strategy, choose
-from ..bpf.filters import NO_FILTERS, Filters
 from ..bpf.links import Links
-from ..bpf.program import Programs, Sizes
 from ..errors import InterruptError, OutputError, TargetError
 from ..schemas.chain import RECORDING
 from ..schemas.metadata import BudgetCut, ClockSnapshot, TraceMetadata
 from .attaching import Attaching
 from .census import Census
 from .columns import Columns
+from .compiling import Compiling
 from .drain import Drain
 from .encoder import Encoder
 from .ends import Targets
 from .filtering import budget_cuts, describe
-from .following import MOST_PROCESSES, decide
+from .following import decide
 from .guard import Guard
 from .launch import HeldCommand
-from .memory import TO_RECORD, available_bytes, check_limits, default_ring_bytes
+from .memory import TO_RECORD, available_bytes, check_limits
 from .metadata import build_metadata, clock_snapshot, function_table
 from .namespaces import pid_namespace, sees
 from .no_file import NoFile
+from .options import Options, sizes
 from .plan import Plan
-from .privileges import Identity, renounce, still_needed
+from .privileges import renounce, still_needed
 from .probe_effect import probe_costs
 from .replan import added
 from .signals import Received, Signals
@@ -44,26 +44,6 @@ from .writer import TraceWriter
 
 _LOOK_SECONDS = 0.1
 _CENSUS_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for; None where the recorder decides."""
-
-    output: str | None  # None: no file
-    force: bool = False
-    duration_ns: int | None = None
-    max_events: int | None = None
-    max_size: int | None = None  # bytes of the file
-    sync: bool = False
-    arguments: int = 6
-    ring_bytes: int | None = None
-    layout: str = "lean"
-    filters: Filters = NO_FILTERS
-    strategy: Strategy | None = None
-    follow: bool | None = None
-    command_identity: Identity | None = None  # ours
-    command_outputs: tuple[int | None, int | None] = (None, None)  # stdout, stderr; ours
 
 
 @dataclass(frozen=True)
@@ -95,11 +75,13 @@ class Recorder:
         options: Options,
         show: Callable[[Progress], None],
         watch: Callable[[NDArray[Any]], None] | None = None,
+        compiling: Compiling | None = None,
     ) -> None:
         self._plan = plan
         self._options = options
         self._show = show
         self._watch_events = watch
+        self._compiling = compiling
         self._census = Census()
         self._undo = ExitStack()
         self._command: HeldCommand | None = None
@@ -138,22 +120,18 @@ class Recorder:
         # Until something was recorded, an error leaves no file behind.
         undo_file = self._undo.enter_context(ExitStack())
         undo_file.callback(writer.abort)
-        ring_bytes = self._options.ring_bytes or default_ring_bytes()
+        compiling = self._undo.enter_context(self._compiling or Compiling())
         self._programs = self._undo.enter_context(
-            Programs(
-                Sizes(
-                    processes=MOST_PROCESSES if self._following.follow else max(3, len(self._tgids)),
-                    functions=max(1024, len(functions)),
-                    ring_bytes=ring_bytes,
-                    arguments=self._options.arguments,
-                    layout=self._options.layout,
-                    all_processes=self._plan.target.everything,
-                    follow=self._following.follow,
-                    pid_namespace=namespace,
-                    filters=self._options.filters,
+            compiling.programs(
+                sizes(
+                    self._options,
+                    everything=self._plan.target.everything,
+                    processes=len(self._tgids),
+                    functions=len(functions),
                 )
             )
         )
+        ring_bytes = self._programs.sizes.ring_bytes
         self._programs.name_functions([(function.cookie, function.symbol) for function in functions])
         self._costs = probe_costs(self._plan, self._programs, self._strategy, self._notices)
         self._stop_if_interrupted()
@@ -212,7 +190,7 @@ class Recorder:
         # From here on the threads own the ring and the file, and must end before these are closed.
         self._undo.callback(encoder.join)
         self._undo.callback(drain.finish)
-        for link in self._programs.watch_tasks():
+        for link in self._programs.watch_tasks(follow=self._following.follow):
             self._undo.callback(os.close, link)
         links = self._undo.enter_context(Links(self._programs, self._strategy))
         filter_in_program = self._following.filter_in_program

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from funcsnoop.bpf import layout
-from funcsnoop.bpf.program import Sizes, compile_program, program_text
+from funcsnoop.bpf.compile import Sizes, compile_program, program_text
 from funcsnoop.errors import KernelError
 
 EVENTS = list(itertools.product(["lean", "full"], [0, 1, 6]))

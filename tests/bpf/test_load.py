@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from funcsnoop.bpf import syscall
+from funcsnoop.bpf.compile import Sizes
 from funcsnoop.bpf.filters import Filters
-from funcsnoop.bpf.program import Programs, Sizes
+from funcsnoop.bpf.program import Programs
 
 ATTACH_TYPES = {
     "session": syscall.ATTACH_UPROBE_SESSION,
@@ -47,5 +48,5 @@ def test_every_program_loads(attach, sizes):
     with Programs(sizes) as programs:
         for name in [*names, *(["generic_session"] if attach == "session" else [])]:
             programs.load(name, syscall.ATTACH_UPROBE_MULTI if name in names and attach_type else attach_type)
-        for link in programs.watch_tasks():
+        for link in programs.watch_tasks(follow=sizes.follow):
             os.close(link)

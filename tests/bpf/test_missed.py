@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 from funcsnoop.bpf import syscall
-from funcsnoop.bpf.program import TASK_PROGRAMS, Missed, Programs, Sizes
+from funcsnoop.bpf.compile import Sizes
+from funcsnoop.bpf.program import TASK_PROGRAMS, Missed, Programs
 
 
 def instruction(code, registers, offset=0, immediate=0):
@@ -62,7 +63,7 @@ def test_a_program_that_would_run_itself_is_not_run():
 def test_the_programs_of_a_recording_are_told_apart(monkeypatch):
     with Programs(Sizes(follow=True)) as programs:
         programs.load("generic_entry")
-        for link in programs.watch_tasks():
+        for link in programs.watch_tasks(follow=True):
             os.close(link)
         assert programs.missed() == Missed(0, 0)
         loaded = {name: program for (name, _), program in programs._loaded.items()}
