@@ -15,21 +15,6 @@ from .nesting import nearest
 from .paths import rows_of
 
 
-def in_time(metadata: TraceMetadata, since: int | None, until: int | None) -> pl.Expr:
-    """Whether a call began at `since` or later and before `until`, ns after the recording started.
-
-    A call whose entry was not seen counts by its exit.
-    """
-    start = pl.coalesce("start", "end") - metadata["started"]["monotonic_ns"]
-    after = pl.lit(True) if since is None else start >= since
-    return after if until is None else after & (start < until)
-
-
-def of_processes(metadata: TraceMetadata, wanted: Sequence[str]) -> pl.Expr:
-    """Whether a call is one of the processes `wanted`."""
-    return pl.col("tgid").is_in(process_ids(metadata, wanted))
-
-
 def process_ids(metadata: TraceMetadata, wanted: Sequence[str]) -> list[int]:
     """The processes `wanted`: ids, or globs on the name of the command or executable. Raises UsageError."""
     ids = set()
@@ -44,11 +29,6 @@ def process_ids(metadata: TraceMetadata, wanted: Sequence[str]) -> list[int]:
         }
         ids |= _ids(text, named, "process", {p["tgid"] for p in metadata["processes"]})
     return sorted(ids)
-
-
-def of_threads(metadata: TraceMetadata, wanted: Sequence[str]) -> pl.Expr:
-    """Whether a call is one of the threads `wanted`."""
-    return pl.col("pid").is_in(thread_ids(metadata, wanted))
 
 
 def thread_ids(metadata: TraceMetadata, wanted: Sequence[str]) -> list[int]:

@@ -16,6 +16,8 @@ from .completion import one_of
 from .sink import claim_output, sink
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from ..analyze.export import Weight
 
 EPILOG = """\b
@@ -86,10 +88,11 @@ def export(
     if weight is not None and to not in WEIGHTED:
         raise UsageError(f"--weight means nothing to {to}", f"it is for {' and '.join(WEIGHTED)}")
 
-    from ..analyze import filters
+    from ..analyze.effort import Effort
     from ..analyze.export import FORMATS, Source
     from ..analyze.trace import Trace
-    from .quantities import parse_duration, show_bytes
+    from .choice import chosen
+    from .quantities import show_bytes
 
     form = FORMATS[to]
     if output == "-":
@@ -100,25 +103,20 @@ def export(
         target = Path(output) if output is not None else _beside(Path(path), form.suffix)
         claim_output(target, force=force)
 
-    span = [None if text is None else parse_duration(text) for text in (since, until)]
-    trace = Trace(path)
-    if trace.path.suffix == ".partial":
-        sys.stderr.write(f"funcsnoop: notice: {printable(trace.metadata['notices'][-1])}\n")
-    where = filters.in_time(trace.metadata, span[0], span[1])
-    if process:
-        where &= filters.of_processes(trace.metadata, process)
-    if thread:
-        where &= filters.of_threads(trace.metadata, thread)
-    functions = filters.matching(trace.functions, function) if function else None
-    with sink(target) as out, _progress(trace.rows) as progress:
-        source = Source(trace, where, functions, cast("Weight", weight or "time"), progress)
-        form.write(source, out)
-        if not source.found:
-            raise UsageError(
-                f"no call of {trace.path} is chosen",
-                "choose with fewer of --function, --process, --thread, --since, --until; "
-                "or see with `funcsnoop analyze` what was recorded",
-            )
+    with _progress() as progress:
+        trace = Trace(path, Effort(progress=progress("pairing")))
+        if trace.path.suffix == ".partial":
+            sys.stderr.write(f"funcsnoop: notice: {printable(trace.metadata['notices'][-1])}\n")
+        selection = chosen(trace, function, process, thread, since, until, beneath=True)
+        source = Source(trace, selection, cast("Weight", weight or "time"), progress("exporting"))
+        with sink(target) as out:
+            form.write(source, out)
+            if not source.found:
+                raise UsageError(
+                    f"no call of {trace.path} is chosen",
+                    "choose with fewer of --function, --process, --thread, --since, --until; "
+                    "or see with `funcsnoop analyze` what was recorded",
+                )
     calls = f"funcsnoop: {source.found.total():,} calls"
     if target is not None:
         size = show_bytes(target.stat().st_size)
@@ -135,10 +133,12 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 @contextmanager
-def _progress(events: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; what it yields is told how many more of the events have been worked on."""
+def _progress() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """On a terminal a bar. What this yields takes what is being done, and gives what is to be told how far
+    that is, and of how much.
+    """
     if not sys.stderr.isatty():
-        yield lambda more: None
+        yield lambda doing: lambda done, of: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -146,9 +146,17 @@ def _progress(events: int) -> Iterator[Callable[[int], None]]:
     text = TextColumn("{task.description}")
     columns = (text, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("pairing", total=None)
+        yield lambda doing: _Stage(bar, doing)
 
-        def advance(more: int) -> None:
-            bar.update(task, description="exporting", total=events, advance=more)
 
-        yield advance
+class _Stage:
+    """A line of the bar, from when it is first told something."""
+
+    def __init__(self, bar: Progress, doing: str) -> None:
+        self._bar, self._doing = bar, doing
+        self._task: TaskID | None = None
+
+    def __call__(self, done: int, of: int) -> None:
+        if self._task is None:
+            self._task = self._bar.add_task(self._doing, total=of)
+        self._bar.update(self._task, completed=done, total=of)

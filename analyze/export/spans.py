@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ..arrays import Ints
+from ..arrays import Flags, Ints
 
-#: What `spans` needs of a batch; `kept` says which calls are to be drawn.
-NEEDS = ("process", "tgid", "pid", "depth", "start", "end", "status", "kept")
+#: What `spans` needs of a batch.
+NEEDS = ("call_id", "parent_id", "process", "tgid", "pid", "depth", "start", "end", "status")
 
 _NEVER = 2**63 - 1
 
@@ -45,7 +45,11 @@ class Spans:
 
 
 def spans(batches: Iterable[pl.DataFrame], ended_ns: int) -> Iterator[Spans]:
-    """Draw calls that come thread by thread, in order of their first event; `ended_ns`: of the recording."""
+    """Draw calls that come thread by thread, in order of their first event; `ended_ns`: of the recording.
+
+    They can be some of all calls, as `Selection` chooses them: where a call is chosen, so are those around it
+    up to one that runs in none that is.
+    """
     lanes = _Lanes(ended_ns)
     waiting: pl.DataFrame | None = None
     for batch in batches:
@@ -64,6 +68,8 @@ class _Lanes:
         #: Process and ids: these can come again.
         self._thread: tuple[int | None, int, int] | None = None
         self._stacks: list[list[_Running]] = [[]]
+        #: By id, a byte each.
+        self._chosen: Flags = np.zeros(1, np.bool_)
         # Of the rows that come first in the next batch.
         self._lane: list[int] = []
         self._known: list[int] = []
@@ -75,7 +81,6 @@ class _Lanes:
         ends = pl.when(pl.col("end").is_not_null()).then(pl.max_horizontal("start", "end"))
         self._begin, self._end = begin, [0] * len(calls)
         self._open = (calls["status"].cast(pl.String) == "open").to_list()
-        self._kept = calls["kept"].to_list()
         #: When each call was last known to run.
         self._known += begin[first:]
         self._lane += [0] * (len(calls) - first)
@@ -83,7 +88,7 @@ class _Lanes:
         rows = zip(
             range(first, len(calls)),
             calls.select("process", "tgid", "pid").slice(first).rows(),
-            calls["depth"].slice(first).to_list(),
+            self._depths(calls.slice(first)),
             begin[first:],
             calls.select(ends).to_series().slice(first).to_list(),
             strict=True,
@@ -102,8 +107,7 @@ class _Lanes:
                 stack = self._choose(row, until)
             limit = end if end is not None else stack[-1][3] if stack else _NEVER
             stack.append((row, depth, end, limit))
-            if self._kept[row]:
-                self._steps.append(row)
+            self._steps.append(row)
         if last:
             self._leave_thread()
         return Spans(
@@ -113,6 +117,18 @@ class _Lanes:
             np.array(begin, np.int64),
             np.array(self._end, np.int64),
         )
+
+    def _depths(self, calls: pl.DataFrame) -> list[int]:
+        """How deep calls are; 0 for those whose caller was not chosen: all that came before is over then."""
+        ids = calls["call_id"].to_numpy().astype(np.int64)
+        parents = calls["parent_id"].cast(pl.Int64).fill_null(-1).to_numpy()
+        if len(ids) and ids[-1] >= len(self._chosen):
+            more = np.zeros(max(len(self._chosen), int(ids[-1]) + 1), np.bool_)
+            self._chosen = np.r_[self._chosen, more]
+        self._chosen[ids] = True
+        there = (parents >= 0) & self._chosen[parents]
+        depths: list[int] = np.where(there, calls["depth"].to_numpy(), 0).tolist()
+        return depths
 
     def suspend(self) -> list[int]:
         """The rows that still run; they come first in the next batch, in this order."""
@@ -139,8 +155,7 @@ class _Lanes:
         if stack:
             around = stack[-1][0]
             self._known[around] = max(self._known[around], end)
-        if self._kept[row]:
-            self._steps.append(~row)
+        self._steps.append(~row)
 
     def _choose(self, row: int, until: int) -> list[_Running]:
         """The lane whose innermost call holds one that runs until then, the last begun; else a free one."""

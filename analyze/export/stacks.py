@@ -26,8 +26,7 @@ class Stacks:
         self.calls: Ints = np.zeros(0, np.int64)
         self.self_ns: Ints = np.zeros(0, np.int64)
         too_deep = 0
-        for batch in source.batches("call_id", "parent_id", "depth", "function", "self_ns"):
-            calls = batch.filter("kept")
+        for calls in source.batches("call_id", "parent_id", "depth", "function", "self_ns"):
             place = paths.place(calls)
             new = np.zeros(len(paths) - len(self.calls), np.int64)
             self.calls, self.self_ns = np.r_[self.calls, new], np.r_[self.self_ns, new]

@@ -20,7 +20,7 @@ from .trees import PROGRAMS, Node, record
 def drawn(recording: Recording, rows: int = 1 << 18, kept: pl.Expr | None = None) -> list[Any]:
     """The steps in order: (thread, lane, call, time), the call as `~call` at its end."""
     calls = pair(recording.frame(), recording.about()).collect()
-    calls = calls.with_columns(kept=pl.lit(True) if kept is None else kept)
+    calls = calls if kept is None else calls.filter(kept)
     found = []
     for part in spans(calls.iter_slices(rows), ENDED["monotonic_ns"]):
         ids, pids = part.calls["call_id"].to_list(), part.calls["pid"].to_list()
