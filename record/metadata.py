@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,15 +24,6 @@ from .plan import Plan
 
 if TYPE_CHECKING:
     from .options import Options
-
-
-def clock_snapshot() -> ClockSnapshot:
-    """The three clocks, read together as nearly as can be."""
-    return {
-        "monotonic_ns": time.clock_gettime_ns(time.CLOCK_MONOTONIC),
-        "boottime_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
-        "realtime_ns": time.clock_gettime_ns(time.CLOCK_REALTIME),
-    }
 
 
 def build_metadata(

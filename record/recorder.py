@@ -20,6 +20,7 @@ from ..schemas.chain import RECORDING
 from ..schemas.metadata import BudgetCut, ClockSnapshot, TraceMetadata
 from .attaching import Attaching
 from .census import Census
+from .clocks import clock_notices, clock_snapshot
 from .columns import Columns
 from .compiling import Compiling
 from .drain import Drain
@@ -30,7 +31,7 @@ from .following import decide
 from .guard import Guard
 from .launch import HeldCommand
 from .memory import TO_RECORD, available_bytes, check_limits
-from .metadata import build_metadata, clock_snapshot, function_table
+from .metadata import build_metadata, function_table
 from .namespaces import pid_namespace, sees
 from .no_file import NoFile
 from .options import Options, sizes
@@ -215,6 +216,7 @@ class Recorder:
             drain.finish()
             encoder.join()
             ended = clock_snapshot()
+            self._notices += clock_notices(started, ended)
             self._look_around()
             self._note_what_is_missing(drain)
             undo_file.pop_all()

@@ -8,11 +8,11 @@ from ..bpf.filters import Filters
 from ..schemas.chain import RECORDING
 from ..schemas.metadata import ANY_FRAME, NO_END, Counts, LossWindow, TraceMetadata
 from .census import Census
+from .clocks import clock_snapshot
 from .drain import Drain
 from .encoder import Encoder
 from .filtering import describe, filtered_by_option, lost_by_cause
 from .losses import loss_windows
-from .metadata import clock_snapshot
 
 #: Each second's; what is more is merged.
 _MOST_WINDOWS: Final = 1000
