@@ -15,12 +15,12 @@ from funcsnoop.analyze.trace import Trace
 from .conftest import RUNS
 from .sequences import FUNCSNOOP
 
-#: The command line, with room for seven processes instead of MAX_PROCS.
+#: The command line, with room for seven processes.
 SEVEN = """
 import sys
-from funcsnoop.record import recorder
+from funcsnoop.record import options
 from funcsnoop.cli import main
-recorder.MOST_PROCESSES = 7
+options._PROCESSES = 7
 sys.exit(main())
 """
 

@@ -12,7 +12,7 @@ S = 1_000_000_000
     [
         (10, 10, 10, []),
         (10, 10, 10.4, []),
-        (10, 10, 13610, ["the clock was set forward by 3,600.0 s"]),
+        (10, 10, 3610, ["the clock was set forward by 3,600.0 s"]),
         (10, 10, -50, ["the clock was set back by 60.0 s"]),
         (10, 100, 100, ["the machine slept for 90.0 s"]),
         (10, 100, 70, ["the clock was set back by 30.0 s", "the machine slept for 90.0 s"]),
