@@ -8,7 +8,10 @@ const HUES = [[6, 50], [168, 196], [258, 288], [86, 126], [204, 226], [318, 344]
 function hash(text) {
   let value = 2166136261;
   for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 16777619);
-  return (value >>> 0) / 4294967296;
+  // Names that differ in their last letter are to differ in colour.
+  value = Math.imul(value ^ (value >>> 16), 2246822507);
+  value = Math.imul(value ^ (value >>> 13), 3266489909);
+  return ((value ^ (value >>> 16)) >>> 0) / 4294967296;
 }
 
 function frameColour(name, place) {
