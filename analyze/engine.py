@@ -160,6 +160,7 @@ def _figures(
         "trace": np.zeros(len(seen), np.int64),
         "tgid": np.array([threads[i].tgid for i in seen], np.int64),
         "pid": np.array([threads[i].pid for i in seen], np.int64),
+        "number": np.array([threads[i].number for i in seen], np.int64),
     }
     squares = zip(own["squares_low"].view(np.uint64).tolist(), own["squares_high"].tolist(), strict=True)
     return Figures(

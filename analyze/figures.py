@@ -71,8 +71,8 @@ class Figures:
       `self_known`, `self_ns`, `total_ns`, `sum_ns` (of durations), `least`, `greatest` (of them)
     - `edges`: `caller`, `callee`; `calls`, `complete`, `self_known`, `self_ns`, `total_ns`
     - `places` of the calling-context tree, parents first: `parent`, `function`; the same
-    - `threads`: `trace` (a place in `traces`), `tgid`, `pid`; `calls`, `events`, `first_ns`, `last_ns`,
-      `busy_ns`
+    - `threads`: `trace` (a place in `traces`), `tgid`, `pid`, `number` (the how manieth with these, from 0);
+      `calls`, `events`, `first_ns`, `last_ns`, `busy_ns`
     """
 
     functions: list[Function]
@@ -143,7 +143,7 @@ def merge(parts: Sequence[Figures]) -> Figures:
             "parent": np.array([parent for parent, _ in places], np.int64),
             "function": np.array([function for _, function in places], np.int64),
         },
-        threads=_summed(tables["threads"], "trace", "tgid", "pid"),
+        threads=_summed(tables["threads"], "trace", "tgid", "pid", "number"),
         squares=[squares[row] for row in order],
         durations=[Spread.merged(durations[row], KEPT) for row in order],
         registers={key: Register.merged(some) for key, some in registers.items()},

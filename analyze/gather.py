@@ -16,6 +16,7 @@ from ..schemas import VALUES, TraceMetadata
 from .arrays import Flags, Ints
 from .casts import Cast, Values, apply, check_used, kind_of
 from .figures import Columns, Figures, functions_of
+from .incarnations import Incarnations
 from .outer import outermost_of
 from .paths import Paths
 from .ranks import sort_within
@@ -61,7 +62,7 @@ def gather(
         edges=_numbers(_sums(calls, complete, ["caller", "function"]).rename({"function": "callee"})),
         places={"parent": np.array(paths.parents, np.int64), "function": np.array(paths.functions, np.int64)}
         | _numbers(by_place.drop("place")),
-        threads=_threads(calls, complete),
+        threads=_threads(calls, Incarnations(metadata)),
         squares=[_squares(each) for each in durations],
         durations=[Spread(each) for each in durations],
         registers=_registers(calls, values, columns, casts, names),
@@ -103,8 +104,12 @@ def _squares(durations: Ints) -> int:
     return (int((squares >> np.uint64(32)).sum()) << 32) + int((squares & np.uint64(0xFFFFFFFF)).sum())
 
 
-def _threads(calls: pl.DataFrame, complete: pl.DataFrame) -> Columns:
-    thread = ["tgid", "pid"]
+def _threads(calls: pl.DataFrame, incarnations: Incarnations) -> Columns:
+    thread = ["tgid", "pid", "number"]
+    times = calls.select(pl.coalesce("start", "end")).to_series().to_numpy()
+    number = incarnations.numbers(calls["tgid"].to_numpy(), calls["pid"].to_numpy(), times)
+    calls = calls.with_columns(number=pl.Series(number))
+    complete = calls.filter(pl.col("duration_ns").is_not_null())
     busy = (
         complete.filter(pl.Series(outermost_of(complete)))
         .group_by(thread)

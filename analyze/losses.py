@@ -6,45 +6,48 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..schemas.metadata import Counts, LossWindow
+from ..schemas import TraceMetadata
 from .arrays import Addresses, Flags, Ints
+from .incarnations import Incarnations
 
 _EARLIEST, _LATEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 _ANY_FRAME = (1 << 64) - 1
 
 
 class LossWindows:
-    """The loss windows of a recording, by thread."""
+    """The loss windows of a recording, by thread: `tgid << 32 | pid` as `incarnations` tells them apart."""
 
-    def __init__(self, windows: Sequence[LossWindow], counts: Counts | None = None) -> None:
+    def __init__(self, metadata: TraceMetadata, incarnations: Incarnations) -> None:
+        windows = metadata["loss_windows"]
         self._anywhere: list[tuple[int, int, int]] = []
-        self._of: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        self._of: dict[int, list[tuple[int, int, int]]] = {}
         for window in windows:
             span = (window["start_ns"], window["end_ns"], window["frame"])
             if window["pid"] is None or window["tgid"] is None:
                 self._anywhere.append(span)
             else:
-                self._of.setdefault((window["tgid"], window["pid"]), []).append(span)
-        if not windows and counts is not None and any(counts["lost"].values()):
+                for key in incarnations.keys(window["tgid"], window["pid"], span[0], span[1]):
+                    self._of.setdefault(key, []).append(span)
+        if not windows and any(metadata["counts"]["lost"].values()):
             # Lost, and nobody knows when: any partner may have been among them.
             self._anywhere = [(_EARLIEST, _LATEST, _ANY_FRAME)]
 
-    def threads(self) -> list[tuple[int, int]]:
-        """The threads, (tgid, pid), that are known to have lost events."""
+    def threads(self) -> list[int]:
+        """The threads that are known to have lost events."""
         return list(self._of)
 
     def anywhere(self) -> ThreadLosses | None:
         """Losses that may be any thread's; None without."""
         return ThreadLosses(self._anywhere) if self._anywhere else None
 
-    def of(self, tgid: int, pid: int) -> ThreadLosses | None:
+    def of(self, thread: int) -> ThreadLosses | None:
         """The losses of a thread, also those that may be another's; None where it lost nothing."""
-        spans = self._of.get((tgid, pid), []) + self._anywhere
+        spans = self._of.get(thread, []) + self._anywhere
         return ThreadLosses(spans) if spans else None
 
-    def surely_of(self, tgid: int, pid: int) -> ThreadLosses | None:
+    def surely_of(self, thread: int) -> ThreadLosses | None:
         """The losses that are known to be this thread's; None where there are none."""
-        spans = self._of.get((tgid, pid))
+        spans = self._of.get(thread)
         return ThreadLosses(spans) if spans else None
 
 

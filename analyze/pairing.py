@@ -15,6 +15,7 @@ from ..schemas import TraceMetadata
 from . import chains, nesting
 from .arrays import Addresses, Codes, Flags, Ints
 from .encoding import encode, function_rows, is_entry, thread_keys
+from .incarnations import Incarnations
 from .losses import LossWindows
 from .paired import Calls, table
 from .processes import Thread, threads_of
@@ -42,7 +43,8 @@ def pair(events: pl.LazyFrame, metadata: TraceMetadata) -> pl.LazyFrame:
 
 def _pair_threads(events: pl.LazyFrame, metadata: TraceMetadata) -> tuple[list[Calls], list[Thread]]:
     """Pair the events batch by batch; the columns of the events go when this returns."""
-    columns = events.select(NEEDS).collect().to_arrow()
+    incarnations = Incarnations(metadata)
+    columns = incarnations.told_apart(events.select(NEEDS).collect().to_arrow())
     code, keys = encode(thread_keys(columns))
     seen = _Events(
         is_entry=is_entry(columns["type"]),
@@ -51,17 +53,18 @@ def _pair_threads(events: pl.LazyFrame, metadata: TraceMetadata) -> tuple[list[C
         frame=columns["frame"].to_numpy(),
     )
     del columns
-    rank = np.argsort(np.argsort(keys)).astype(np.int32)
-    keys.sort()
+    order = incarnations.order(keys)
+    rank = np.argsort(order).astype(np.int32)
+    keys = keys[order]
     code = rank[code] if len(keys) else code
     starts = np.r_[0, np.cumsum(np.bincount(code, minlength=len(keys)))].astype(np.int64)
     if len(keys) > 1:
         by_thread = np.argsort(code.astype(np.uint16) if len(keys) < 1 << 16 else code, kind="stable")
     else:
         by_thread = np.arange(len(code))
-    threads = threads_of(keys, seen.timestamp[by_thread[starts[:-1]]], metadata)
+    threads = threads_of(keys, seen.timestamp[by_thread[starts[:-1]]], metadata, incarnations)
     exit_traced = np.array([f["exit"] != "none" for f in metadata["functions"]], np.bool_)
-    windows = LossWindows(metadata["loss_windows"], metadata["counts"])
+    windows = LossWindows(metadata, incarnations)
 
     def work(batch: tuple[int, int]) -> Calls:
         low, high = batch
@@ -153,7 +156,7 @@ def _pair_batch(
     incomplete = np.flatnonzero(~complete)
     bounds = np.searchsorted(thread[at[incomplete]], np.arange(len(threads) + 1))
     for number, (low, high) in enumerate(pairwise(bounds.tolist())):
-        losses = windows.of(threads[number].tgid, threads[number].pid) if high > low else None
+        losses = windows.of(threads[number].key) if high > low else None
         if losses is not None:
             here = incomplete[low:high]
             since = np.where(entered[here], start[here], np.iinfo(np.int64).min)
@@ -183,7 +186,7 @@ def _part(partner: Ints, thread: Codes, events: _Events, threads: list[Thread], 
     """
     bounds = np.searchsorted(thread, np.arange(len(threads) + 1))
     for number, (low, high) in enumerate(pairwise(bounds.tolist())):
-        losses = windows.surely_of(threads[number].tgid, threads[number].pid)
+        losses = windows.surely_of(threads[number].key)
         if losses is None:
             continue
         entries = low + np.flatnonzero(events.is_entry[low:high] & (partner[low:high] >= 0))

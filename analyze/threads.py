@@ -6,6 +6,7 @@ import polars as pl
 
 from ..schemas import TraceMetadata
 from .figures import Figures
+from .incarnations import Incarnations
 
 
 def threads(figures: Figures, metadata: TraceMetadata) -> pl.LazyFrame:
@@ -14,23 +15,19 @@ def threads(figures: Figures, metadata: TraceMetadata) -> pl.LazyFrame:
     Every event belongs to one call, so the events are those of the calls.
     """
     thread = ["tgid", "pid"]
-    known = metadata["threads"]
-    names = pl.LazyFrame(
-        {
-            "tgid": pl.Series([t["tgid"] for t in known], dtype=pl.UInt32),
-            "pid": pl.Series([t["pid"] for t in known], dtype=pl.UInt32),
-            "thread_name": pl.Series([t["name"] for t in known], dtype=pl.String),
-        }
-    ).unique(thread, keep="last", maintain_order=True)
+    incarnations = Incarnations(metadata)
+    table = pl.DataFrame(figures.threads)
+    rows = (incarnations.row(*key) for key in table.select(*thread, "number").iter_rows())
+    names = pl.Series("thread_name", [row and row["name"] for row in rows], pl.String)
     return (
-        pl.LazyFrame(figures.threads)
+        table.lazy()
         .with_columns(
+            names,
             pl.col(thread).cast(pl.UInt32),
             pl.col("events", "calls").cast(pl.UInt64),
             # Only complete calls have two events.
             pl.when(pl.col("events") > pl.col("calls")).then(pl.col("busy_ns")),
         )
-        .join(names, on=thread, how="left")
-        .sort("busy_ns", *thread, descending=[True, False, False], nulls_last=True)
+        .sort("busy_ns", *thread, "number", descending=[True, False, False, False], nulls_last=True)
         .select(*thread, "thread_name", "events", "calls", "first_ns", "last_ns", "busy_ns")
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..schemas import VALUES, TraceMetadata
 from .arrays import Ints
 from .encoding import is_entry
+from .incarnations import Incarnations
 from .losses import LossWindows, ThreadLosses
 from .native import Struct, Walk
 from .processes import Thread, threads_of
@@ -65,22 +66,32 @@ class Walks:
         columns: Sequence[str] = (),
     ) -> None:
         self._source = source
+        self._incarnations = Incarnations(metadata)
         self._columns = [*NEEDS, *columns]
         self._walks = [
-            Walk(_setup(metadata, part + parts * number, parts * count, selection or Selection()))
+            Walk(
+                _setup(
+                    metadata,
+                    self._incarnations,
+                    part + parts * number,
+                    parts * count,
+                    selection or Selection(),
+                )
+            )
             for number in range(count)
         ]
         self._feed(Walk.match, NEEDS)
         found = [walk.matched() for walk in self._walks]
         joined = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
-        order = np.argsort(joined["key"])
+        order = self._incarnations.order(joined["key"])
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         ends = np.cumsum([0, *(len(each["key"]) for each in found)])
         #: For each walk the rows of its threads.
         self._places = [place[low:high] for low, high in pairwise(ends)]
         self.calls_of_thread = joined["calls"][order]
-        self.threads = threads_of(joined["key"][order], joined["first"][order], metadata)
+        keys, firsts = joined["key"][order], joined["first"][order]
+        self.threads = threads_of(keys, firsts, metadata, self._incarnations)
 
     def nest(self, plan: Struct, rows: Struct | None = None) -> None:
         """The second pass."""
@@ -103,7 +114,7 @@ class Walks:
         running: list[Future[None]] = []
         with ThreadPoolExecutor(len(self._walks)) as pool:
             for events in self._source(columns):
-                batch = as_batch(events, first_row)
+                batch = as_batch(self._incarnations.told_apart(events), first_row)
                 first_row += events.num_rows
                 _result_of(running)
                 running = [pool.submit(step, walk, batch) for walk in self._walks]
@@ -142,12 +153,14 @@ def _buffers(column: pa.ChunkedArray[Any]) -> tuple[NDArray[Any], NDArray[np.uin
     return values, np.frombuffer(validity, np.uint8), array.offset
 
 
-def _setup(metadata: TraceMetadata, part: int, parts: int, selection: Selection) -> Struct:
+def _setup(
+    metadata: TraceMetadata, incarnations: Incarnations, part: int, parts: int, selection: Selection
+) -> Struct:
     functions = metadata["functions"]
-    windows = LossWindows(metadata["loss_windows"], metadata["counts"])
+    windows = LossWindows(metadata, incarnations)
     losses = [windows.anywhere()]
     for thread in windows.threads():
-        losses += [windows.surely_of(*thread), windows.of(*thread)]
+        losses += [windows.surely_of(thread), windows.of(thread)]
     merged = [some.merged() if some else ThreadLosses([]).merged() for some in losses]
     starts, ends, frames = (np.concatenate(columns) for columns in zip(*merged, strict=True))
     bounds = np.cumsum([len(part[0]) for part in merged])
@@ -161,10 +174,10 @@ def _setup(metadata: TraceMetadata, part: int, parts: int, selection: Selection)
         loss_frame=frames,
         anywhere=int(bounds[0]),
         losing=len(windows.threads()),
-        losing_thread=np.array([tgid << 32 | pid for tgid, pid in windows.threads()], np.uint64),
+        losing_thread=np.array(windows.threads(), np.uint64),
         loss_bounds=bounds[1:].astype(np.int64),
-        **_ids("tgid", selection.tgids),
-        **_ids("pid", selection.pids),
+        **_ids("tgid", incarnations.all_of(selection.tgids)),
+        **_ids("pid", incarnations.all_of(selection.pids)),
         part=part,
         parts=parts,
     )

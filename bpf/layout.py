@@ -36,10 +36,12 @@ TURN = np.dtype([("now", "<u4"), ("next", "<u4")])
 PASSED_BYTES = 12
 
 #: `struct snoop_counts`
-COUNTS = np.dtype([("produced", "<u8"), ("lost", "<u8"), ("unplaced", "<u8"), ("unfollowed", "<u8")])
+COUNTS = np.dtype([(name, "<u8") for name in ("produced", "lost", "unplaced", "unfollowed", "unnoted")])
 
 #: `struct snoop_birth`
-BIRTH = np.dtype([("start", "<u8"), ("parent", "<u4"), ("root_tgid", "<u4")])
+BIRTH = np.dtype(
+    [("start", "<u8"), ("parent", "<u4"), ("tgid", "<u4"), ("root_tgid", "<u4"), ("_padding", "<u4")]
+)
 
 #: `struct snoop_loss`
 LOSS = np.dtype(
@@ -47,7 +49,10 @@ LOSS = np.dtype(
 )
 
 #: `struct ended_thread`
-ENDED_THREAD = np.dtype([("timestamp", "<u8"), ("tgid", "<u4"), ("name", "S16"), ("levels", "<u4")])
+ENDED_THREAD = np.dtype([("timestamp", "<u8"), ("pid", "<u4"), ("tgid", "<u4")])
+
+#: `struct left_thread`
+LEFT_THREAD = np.dtype([("name", "S16"), ("levels", "<u4")])
 
 
 #: `struct snoop_filtered`

@@ -13,6 +13,7 @@ struct snoop_counts {
 	u64 lost;
 	u64 unplaced; /* of those lost, the ones that no loss record tells of */
 	u64 unfollowed; /* processes that there was no room to follow */
+	u64 unnoted; /* ends of threads that there was no room to note */
 };
 
 /* Events that one thread lost one after the other. */
@@ -26,7 +27,7 @@ struct snoop_loss {
 };
 
 BPF_PERCPU_ARRAY(counts, struct snoop_counts, 1);
-BPF_HASH(losing, u32, struct snoop_loss, MAX_LOSING);
+BPF_HASH(losing, u64, struct snoop_loss, MAX_LOSING);
 BPF_ARRAY(any_loss, u32, 1);
 BPF_RINGBUF_OUTPUT(losses, LOSS_RING_BYTES / PAGE_SIZE);
 
@@ -35,7 +36,8 @@ BPF_RINGBUF_OUTPUT(losses, LOSS_RING_BYTES / PAGE_SIZE);
 static __always_inline void note_loss(struct snoop_counts *count, u32 pid, u32 tgid, u64 frame, u64 since, u32 events)
 {
 	u64 now = snoop_ktime_get_ns();
-	struct snoop_loss *loss = losing.lookup(&pid);
+	u64 ids = (u64)tgid << 32 | pid;
+	struct snoop_loss *loss = losing.lookup(&ids);
 	int zero = 0;
 	u32 yes = 1;
 
@@ -54,7 +56,7 @@ static __always_inline void note_loss(struct snoop_counts *count, u32 pid, u32 t
 			.first = since, .last = now, .frame = frame, .events = events, .pid = pid, .tgid = tgid
 		};
 
-		if (losing.update(&pid, &first))
+		if (losing.update(&ids, &first))
 			__sync_fetch_and_add(&count->unplaced, events);
 	}
 	any_loss.update(&zero, &yes);
@@ -62,15 +64,16 @@ static __always_inline void note_loss(struct snoop_counts *count, u32 pid, u32 t
 
 /* An event came through: if the thread lost some before it, say so. Where the ring for that is full too,
  * the loss waits, and grows, until the next event. */
-static __always_inline void report_loss(u32 pid)
+static __always_inline void report_loss(u32 pid, u32 tgid)
 {
+	u64 ids = (u64)tgid << 32 | pid;
 	struct snoop_loss *loss, *report;
 	int zero = 0;
 	u32 *any = any_loss.lookup(&zero);
 
 	if (!any || !*any)
 		return;
-	loss = losing.lookup(&pid);
+	loss = losing.lookup(&ids);
 	if (!loss || !loss->events)
 		return;
 	report = losses.ringbuf_reserve(sizeof(struct snoop_loss));

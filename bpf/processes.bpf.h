@@ -10,7 +10,9 @@
 struct snoop_birth {
 	u64 start; /* CLOCK_BOOTTIME, ns */
 	u32 parent; /* tgid */
-	u32 root_tgid; /* its own, in the root pid namespace */
+	u32 tgid;
+	u32 root_tgid; /* in the root pid namespace */
+	u32 padding;
 };
 
 /* Followed processes: tgid as the recorder sees it -> tgid in the root pid namespace, once known. */
@@ -48,7 +50,7 @@ static __always_inline bool current_ids(u32 *pid, u32 *tgid)
  * parent, in whose context a fork is seen, cannot tell their ids. */
 BPF_HASH(newborn, u64, struct snoop_birth, MAX_PROCS);
 /* What the recorder is still to be told, by tgid. */
-BPF_HASH(births, u32, struct snoop_birth, MAX_PROCS);
+BPF_HASH(births, struct snoop_birth, u8, MAX_PROCS);
 /* Threads of the processes whose whole life is followed, by tgid: at none the process is over. */
 BPF_HASH(live_threads, u32, u32, MAX_PROCS);
 
@@ -67,6 +69,7 @@ static __always_inline bool adopt(u32 tgid)
 	u64 task = snoop_get_current_task();
 	struct snoop_birth *birth = newborn.lookup(&task);
 	u32 root_tgid = snoop_get_current_pid_tgid() >> 32, one = 1;
+	u8 nothing = 0;
 
 	if (!birth)
 		return false;
@@ -75,8 +78,9 @@ static __always_inline bool adopt(u32 tgid)
 		count_unfollowed();
 		return false;
 	}
+	birth->tgid = tgid;
 	birth->root_tgid = root_tgid;
-	births.update(&tgid, birth);
+	births.update(birth, &nothing);
 	newborn.delete(&task);
 	live_threads.update(&tgid, &one);
 	return true;

@@ -22,6 +22,7 @@ from .layout import (
     COUNTS,
     ENDED_THREAD,
     FILTERED,
+    LEFT_THREAD,
     LIVE_PLACE,
     LIVE_STACK,
     LOSS,
@@ -49,6 +50,7 @@ class EventCounts(NamedTuple):
     lost: int
     unplaced: int  # of those lost, the ones that no loss record tells of
     unfollowed: int  # forked processes that there was no room to follow
+    unnoted: int  # ends of threads that there was no room to note
 
 
 class Missed(NamedTuple):
@@ -75,7 +77,6 @@ class EndedThread:
     tgid: int
     name: str
     end_ns: int  # CLOCK_MONOTONIC
-    levels: int  # that `live_calls` still holds of it
 
 
 class Programs:
@@ -164,16 +165,16 @@ class Programs:
 
     def pending_losses(self) -> NDArray[Any]:
         """Losses of threads that have sent no event since, as records of type `LOSS`; they are taken out."""
-        taken = syscall.take_all(self._map("losing"), 4, LOSS.itemsize)
+        taken = syscall.take_all(self._map("losing"), 8, LOSS.itemsize)
         table = np.frombuffer(b"".join(value for _, value in taken), LOSS)
         return table[table["events"] > 0]
 
     def forget_events(self) -> None:
         """Begin again: no event was produced, and none lost; probes count. None may be in."""
-        syscall.update_map(self._map("turn"), bytes(4), bytes(4))
+        self.set_turn(0)
         cpus = _possible_cpus()
         syscall.update_map(self._map("counts"), bytes(4), bytes(cpus * COUNTS.itemsize))
-        syscall.take_all(self._map("losing"), 4, LOSS.itemsize)
+        syscall.take_all(self._map("losing"), 8, LOSS.itemsize)
         for ring in (self.ring(), self.loss_ring()):
             ring.take()
             ring.close()
@@ -196,34 +197,32 @@ class Programs:
         ]
 
     def take_births(self) -> list[Birth]:
-        """Processes that are followed since the last look because a followed one forked them."""
+        """Processes that are followed since the last look because a followed one forked them, in order."""
         if not self.sizes.follow:
             return []
-        taken = syscall.take_all(self._map("births"), 4, BIRTH.itemsize)
+        taken = syscall.take_all(self._map("births"), BIRTH.itemsize, 1)
+        rows = np.sort(np.frombuffer(b"".join(key for key, _ in taken), BIRTH), order="start")
         return [
-            Birth(
-                int.from_bytes(key, sys.byteorder),
-                int(row["parent"]),
-                int(row["start"]),
-                int(row["root_tgid"]),
-            )
-            for key, value in taken
-            for row in np.frombuffer(value, BIRTH)
+            Birth(int(row["tgid"]), int(row["parent"]), int(row["start"]), int(row["root_tgid"]))
+            for row in rows
         ]
 
     def take_ended_threads(self) -> list[EndedThread]:
         """Threads that have ended since the last look."""
-        taken = syscall.take_all(self._map("ended_threads"), 4, ENDED_THREAD.itemsize)
+        taken = syscall.take_all(self._map("ended_threads"), ENDED_THREAD.itemsize, LEFT_THREAD.itemsize)
+        threads = np.frombuffer(b"".join(key for key, _ in taken), ENDED_THREAD)
+        left = np.frombuffer(b"".join(value for _, value in taken), LEFT_THREAD)
+        for pid, levels in zip(threads["pid"].tolist(), left["levels"].tolist(), strict=True):
+            if levels:
+                self._forget_calls(pid, levels)
         return [
             EndedThread(
-                pid=int.from_bytes(key, sys.byteorder),
-                tgid=int(row["tgid"]),
-                name=bytes(row["name"]).decode(errors="backslashreplace"),
-                end_ns=int(row["timestamp"]),
-                levels=int(row["levels"]),
+                pid=int(thread["pid"]),
+                tgid=int(thread["tgid"]),
+                name=name.decode(errors="backslashreplace"),
+                end_ns=int(thread["timestamp"]),
             )
-            for key, value in taken
-            for row in np.frombuffer(value, ENDED_THREAD)
+            for thread, name in zip(threads, left["name"].tolist(), strict=True)
         ]
 
     def filtered(self) -> FilteredCounts:
@@ -260,10 +259,15 @@ class Programs:
             (int.from_bytes(key, sys.byteorder), int.from_bytes(value, sys.byteorder)) for key, value in taken
         ]
 
-    def forget_calls(self, pid: int, levels: int) -> None:
+    def _forget_calls(self, pid: int, levels: int) -> None:
         """Make room in `live_calls`, which has so many levels of a thread that has ended."""
-        for level in range(levels):
-            syscall.delete_from_map(self._map("live_calls"), np.array((pid, level), LIVE_PLACE).tobytes())
+        try:
+            # Where another thread has got the id, it writes over them.
+            syscall.lookup_map(self._map("stacks"), pid.to_bytes(4, sys.byteorder), LIVE_STACK.itemsize)
+        except FileNotFoundError:
+            for level in range(levels):
+                place = np.array((pid, level), LIVE_PLACE).tobytes()
+                syscall.delete_from_map(self._map("live_calls"), place)
 
     def loss_ring(self) -> Ring:
         """A view of the ring buffer that holds records of type `LOSS`; one at a time."""

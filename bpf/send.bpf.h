@@ -52,7 +52,7 @@ static __always_inline struct func_trace_event *begin_event(const struct sender 
 	struct func_trace_event *event = reserve_event(by, type, function, frame);
 
 	if (event)
-		report_loss(by->pid);
+		report_loss(by->pid, by->tgid);
 	else
 		note_loss(by->count, by->pid, by->tgid, frame, since, events);
 	return event;

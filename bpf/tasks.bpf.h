@@ -9,13 +9,17 @@
 
 /* What is left of a thread of a followed process. */
 struct ended_thread {
-	u64 timestamp; /* CLOCK_MONOTONIC, ns */
+	u64 timestamp; /* CLOCK_MONOTONIC, ns: an id can come again before the recorder looks */
+	u32 pid;
 	u32 tgid;
+};
+
+struct left_thread {
 	char name[16];
 	u32 levels; /* that live_calls still has of it */
 };
 
-BPF_HASH(ended_threads, u32, struct ended_thread, MAX_ENDED);
+BPF_HASH(ended_threads, struct ended_thread, struct left_thread, MAX_ENDED);
 /* Processes whose leader another thread's exec has replaced: tgid -> when (CLOCK_MONOTONIC, ns). */
 BPF_HASH(replaced_leaders, u32, u64, 64);
 
@@ -74,7 +78,10 @@ int task_exec(struct bpf_raw_tracepoint_args *ctx)
 int thread_end(void *ctx)
 {
 	struct ended_thread ended = {};
+	struct left_thread left = {};
+	struct snoop_counts *count;
 	u32 pid, tgid;
+	int zero = 0;
 
 	if (!current_ids(&pid, &tgid))
 		return 0;
@@ -88,12 +95,19 @@ int thread_end(void *ctx)
 	if (!is_followed(tgid))
 		return 0;
 	ended.timestamp = snoop_ktime_get_ns();
+	ended.pid = pid;
 	ended.tgid = tgid;
-	snoop_get_current_comm(ended.name, sizeof(ended.name));
+	snoop_get_current_comm(left.name, sizeof(left.name));
 #ifdef LIVE_CALLS
-	ended.levels = leave_all(pid, tgid);
+	left.levels = leave_all(pid, tgid);
 #endif
-	ended_threads.update(&pid, &ended);
+	/* Whoever gets this id next has losses of its own. */
+	report_loss(pid, tgid);
+	if (ended_threads.update(&ended, &left)) {
+		count = counts.lookup(&zero);
+		if (count)
+			__sync_fetch_and_add(&count->unnoted, 1);
+	}
 #ifdef FOLLOW
 	u32 *threads = live_threads.lookup(&tgid);
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from ..bpf.links import Leave, Links, Probe
-from ..bpf.program import Programs
 from ..errors import TargetError
 from ..schemas.metadata import ANY_FRAME, LossWindow
 from .new_code import NewCode
@@ -25,14 +24,12 @@ class Attaching:
         self,
         plan: Plan,
         links: Links,
-        programs: Programs,
         tgids: tuple[int, ...],
         filter_in_program: bool,
         notices: list[str],
     ) -> None:
         self._plan = plan
         self._links = links
-        self._programs = programs
         self._tgids = tgids
         self._filter_in_program = filter_in_program
         self._notices = notices
@@ -48,19 +45,18 @@ class Attaching:
             sites = any(function.exit_sites for function in without_returns(self._plan).functions)
             self._links.load(leaves=sites)
 
-    def link_again(self) -> None:
-        """Processes whose leader was replaced in an exec have lost their links."""
-        for tgid, when in self._programs.take_replaced_leaders():
-            if self._filter_in_program:
-                continue
-            # The old ones have no breakpoints in the new program, but would run at those of the new links.
-            self._links.detach(tgid)
-            self._attach([tgid])
-            gap = (time.monotonic_ns() - when) / 1e6
-            self._notices.append(
-                f"process {tgid} executed a program from a thread that was not its first: "
-                f"{gap:.0f} ms of calls after that are missing"
-            )
+    def link_again(self, tgid: int, when: int) -> None:
+        """A process whose leader was replaced in an exec then has lost its links."""
+        if self._filter_in_program:
+            return
+        # The old ones have no breakpoints in the new program, but would run at those of the new links.
+        self._links.detach(tgid)
+        self._attach([tgid])
+        gap = (time.monotonic_ns() - when) / 1e6
+        self._notices.append(
+            f"process {tgid} executed a program from a thread that was not its first: "
+            f"{gap:.0f} ms of calls after that are missing"
+        )
 
     def danger(self, pids: Iterable[int]) -> str | None:
         """Why return probes may harm one of `pids` now; None where they do not, or there are none."""

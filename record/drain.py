@@ -62,6 +62,7 @@ class Drain(threading.Thread):
         self._losses: list[NDArray[Any]] = []
         self._unplaced = 0
         self.unfollowed = 0
+        self.unnoted = 0
         #: How often the kernel did not run a program, as of the last second and of the end.
         self.missed = Missed(0, 0)
         self._missed_due = 0.0
@@ -139,7 +140,8 @@ class Drain(threading.Thread):
         records = self._loss_ring.take()
         if len(records):
             self._losses.append(records)
-        self.produced, self.lost, self._unplaced, self.unfollowed = self._programs.counts()
+        counts = self._programs.counts()
+        self.produced, self.lost, self._unplaced, self.unfollowed, self.unnoted = counts
         self.filtered = self._programs.filtered()
         if at_once or time.monotonic() >= self._missed_due:
             self.missed = self._programs.missed()

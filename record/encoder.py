@@ -59,7 +59,6 @@ class Encoder(threading.Thread):
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self._oldest = time.monotonic()
-        self._seen: set[int] = set()
 
     @property
     def limit_reached(self) -> bool:
@@ -121,12 +120,14 @@ class Encoder(threading.Thread):
         self._pending, self._pending_rows = [], 0
 
     def _meet(self, batch: NDArray[Any]) -> None:
-        """Look up threads when their first event arrives, while they still live."""
-        pids = batch["pid"]
-        starts = np.flatnonzero(np.concatenate(([True], pids[1:] != pids[:-1])))
-        for index in np.unique(pids[starts], return_index=True)[1]:
-            row = batch[starts[index]]
-            pid = int(row["pid"])
-            if pid not in self._seen:
-                self._seen.add(pid)
-                self._census.add_thread(int(row["tgid"]), pid)
+        """Tell who has sent these: threads are looked up while they still live."""
+        threads = batch["tgid"].astype(np.uint64) << np.uint64(32) | batch["pid"]
+        changes = np.flatnonzero(threads[1:] != threads[:-1])
+        starts, ends = np.r_[0, changes + 1], np.r_[changes, len(batch) - 1]
+        ids, first = np.unique(threads[starts], return_index=True)
+        last = len(ends) - 1 - np.unique(threads[ends[::-1]], return_index=True)[1]
+        self._census.meet(
+            [(thread >> 32, thread & 0xFFFFFFFF) for thread in ids.tolist()],
+            batch["timestamp"][starts[first]].tolist(),
+            batch["timestamp"][ends[last]].tolist(),
+        )

@@ -34,6 +34,7 @@ from .memory import TO_RECORD, available_bytes, check_limits
 from .metadata import build_metadata, function_table
 from .namespaces import pid_namespace, sees
 from .no_file import NoFile
+from .omissions import omissions
 from .options import Options, sizes
 from .plan import Plan
 from .privileges import renounce, still_needed
@@ -195,9 +196,7 @@ class Recorder:
             self._undo.callback(os.close, link)
         links = self._undo.enter_context(Links(self._programs, self._strategy))
         filter_in_program = self._following.filter_in_program
-        self._attaching = Attaching(
-            self._plan, links, self._programs, self._tgids, filter_in_program, self._notices
-        )
+        self._attaching = Attaching(self._plan, links, self._tgids, filter_in_program, self._notices)
         self._attaching.begin()
         self._guard.check()
         self._stop_if_interrupted()
@@ -218,7 +217,7 @@ class Recorder:
             ended = clock_snapshot()
             self._notices += clock_notices(started, ended)
             self._look_around()
-            self._note_what_is_missing(drain)
+            self._notices += [*self._guard.notices_after(), *omissions(drain)]
             undo_file.pop_all()
             failure = failure or encoder.error or drain.error
             return self._finish(reason, failure, started, ended, drain, encoder, writer, ring_bytes)
@@ -230,16 +229,6 @@ class Recorder:
         received = self._signals.wait(0)
         if received:
             raise InterruptError(received.number)
-
-    def _note_what_is_missing(self, drain: Drain) -> None:
-        self._notices += self._guard.notices_after()
-        if drain.unfollowed:
-            self._notices.append(f"{drain.unfollowed:,} child processes are missing: too many at once")
-        if drain.missed.tasks:
-            self._notices.append(
-                f"{drain.missed.tasks:,} starts or ends of processes and threads were not seen: "
-                "the kernel did not run the program for them"
-            )
 
     def _hold_command(self) -> None:
         target = self._plan.target
@@ -263,11 +252,8 @@ class Recorder:
         for tgid in self._tgids:
             self._census.set_root_tgid(tgid, self._programs.root_tgid(tgid))
         self._cuts += budget_cuts(self._programs.take_spent())
-        ended = self._programs.take_ended_threads()
-        for tgid in self._census.refresh(ended):
+        for tgid in self._census.refresh(self._programs.take_ended_threads):
             self._programs.forget(tgid)
-        for thread in ended:
-            self._programs.forget_calls(thread.pid, thread.levels)
 
     def _watch(
         self,
@@ -306,7 +292,9 @@ class Recorder:
                 return "max-size"
             if deadline is not None and time.monotonic_ns() >= deadline:
                 return "duration"
-            self._attaching.link_again()
+            for tgid, when in self._programs.take_replaced_leaders():
+                self._census.replace_first_thread(tgid, when)
+                self._attaching.link_again(tgid, when)
             self._exchange(begin)
             if time.monotonic() >= census_due:
                 self._look_around()
@@ -321,8 +309,7 @@ class Recorder:
             )
 
     def _exchange(self, begin: int) -> None:
-        living = [process["tgid"] for process in self._census.processes() if process["end_ns"] is None]
-        danger = self._attaching.danger(living)
+        danger = self._attaching.danger(self._census.living())
         if danger:
             # Before an event can name them.
             self._functions += function_table(added(self._plan))

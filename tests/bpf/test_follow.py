@@ -107,3 +107,11 @@ def test_exec_from_a_thread_with_the_filter_in_the_program(build, record):
     trace = record(["-f", "step", "--exit", "none"], [program, "start"])
     assert trace.metadata["counts"]["recorded"] == 1 + 60  # once before, and in main and in the loop after
     assert trace.metadata["notices"] == [] or all("not its first" not in n for n in trace.metadata["notices"])
+
+
+def test_a_process_whose_first_thread_has_ended_lives_on(build, record):
+    trace = record(["-f", "visit"], [build("main_leaves.c", "-O1", "-pthread"), "23"], status=9)
+    calls = trace.calls().collect()
+    assert calls["status"].cast(str).to_list() == ["complete"] * 23
+    (process,) = trace.metadata["processes"]
+    assert process["end_ns"] > calls["end"].max()

@@ -56,7 +56,9 @@ def test_a_recorder_that_stands_still(rate, start, tmp_path):
         [FUNCSNOOP, "record", "-o", output, "--buffer", "64K", "-f", "hot", "--", rate, "1", str(CALLS)]
     )
     while not (
-        links := subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout
+        links := subprocess.run(
+            ["pgrep", "-P", str(process.pid), "-x", "rate"], capture_output=True, text=True
+        ).stdout
     ):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGSTOP)
