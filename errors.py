@@ -39,6 +39,10 @@ class FuncsnoopError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[type[FuncsnoopError], tuple[str, str]]:
+        # So that it comes back whole from another process.
+        return type(self), (self.message, self.hint)
+
 
 class UsageError(FuncsnoopError):
     exit_code = 2

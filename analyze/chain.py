@@ -35,10 +35,16 @@ class Commit:
 
 def walk(descriptor: int) -> list[Commit]:
     """The commits in file order; what stands between or after them belongs to none. Raises `OSError`."""
-    return list(_backwards(descriptor))[::-1]
+    return [
+        Commit(start, end, rows, _checksum(descriptor, start, end) == checksum)
+        for start, end, rows, checksum in seals(descriptor)
+    ][::-1]
 
 
-def _backwards(descriptor: int) -> Iterator[Commit]:
+def seals(descriptor: int) -> Iterator[tuple[int, int, int, int]]:
+    """What the seals say, from the last to the first: where a commit starts, where it ends, its rows, and the
+    checksum that it should have. Reads little of the file. Raises `OSError`.
+    """
     end = os.fstat(descriptor).st_size
     while end >= SEAL.size:
         at = end - SEAL.size
@@ -50,7 +56,7 @@ def _backwards(descriptor: int) -> Iterator[Commit]:
             end = before + SEAL.size
             continue
         start, rows, checksum = fields
-        yield Commit(start, at, rows, _checksum(descriptor, start, at) == checksum)
+        yield start, at, rows, checksum
         end = start
 
 

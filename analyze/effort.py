@@ -28,9 +28,12 @@ def _ignore(done: int, of: int) -> None:
 @dataclass(frozen=True)
 class Effort:
     """`jobs` walks at once, `memory` bytes for what grows with the trace. `progress` is called now and then
-    with how many events have been worked on, and how many there are; each counts twice.
+    with how many events have been worked on, and how many there are; each counts twice. With `cache` answers
+    about large traces are kept beside them, as files of the user and group `owner`, by default ours.
     """
 
     jobs: int = field(default_factory=_processors)
     memory: int = field(default_factory=_half_of_what_is_free)
     progress: Callable[[int, int], None] = _ignore
+    cache: bool = True
+    owner: tuple[int, int] | None = None

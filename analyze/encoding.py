@@ -18,8 +18,11 @@ def is_entry(column: pa.ChunkedArray[Any]) -> Flags:
     encoded = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if not pa.types.is_dictionary(encoded.type):
         encoded = encoded.dictionary_encode()
-    flags = np.array([kind == "entry" for kind in encoded.dictionary.to_pylist()], np.bool_)
-    return flags[encoded.indices.to_numpy()] if len(encoded) else np.zeros(0, np.bool_)
+    kinds = encoded.dictionary.to_pylist()
+    if not len(encoded) or "entry" not in kinds:
+        return np.zeros(len(encoded), np.bool_)
+    found: Flags = encoded.indices.to_numpy() == kinds.index("entry")
+    return found
 
 
 def thread_keys(table: pa.Table) -> pa.ChunkedArray[Any]:

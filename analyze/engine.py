@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..schemas import VALUES, TraceMetadata
 from . import native
-from .casts import KINDS, check_used
+from .casts import KINDS
 from .figures import KEPT, Columns, Figures, Function, functions_of, merge
 from .gather import gather
 from .memory import check_fits
@@ -37,6 +37,8 @@ __all__ = ["figures_of", "merge", "process"]
 
 #: Tables of values have room for 1 << this many, and are filled to three quarters.
 _VALUE_BITS = 16
+#: Bytes for durations and values that are kept one by one.
+_MOST_KEPT = 1 << 29
 #: Places in the calling-context tree.
 _MOST_PLACES = 1 << 20
 
@@ -46,7 +48,7 @@ def process(
 ) -> Figures:
     """The figures of a partition. `progress` is told how many more events have been read, all of them twice.
 
-    Raises TraceError, and UsageError for a cast that applies to nothing.
+    Raises TraceError.
     """
     return figures_of(TraceFile(partition.path), partition, question, progress)
 
@@ -70,7 +72,6 @@ def figures_of(
 def walked(source: Source, metadata: TraceMetadata, partition: Partition, question: Question) -> Figures:
     """The figures of the events of `source`, by compiled walks."""
     names = [(function["demangled"], function["symbol"]) for function in metadata["functions"]]
-    check_used(question.casts, names)
     walks = Walks(
         source,
         metadata,
@@ -80,7 +81,7 @@ def walked(source: Source, metadata: TraceMetadata, partition: Partition, questi
         selection=question.selection,
         columns=question.columns,
     )
-    walks.nest(_plan(question, names))
+    walks.nest(_plan(question, names, partition.workers))
     functions = functions_of(metadata)
     return merge(
         [_figures(gathered, threads, functions, partition.path) for gathered, threads in walks.gathered()]
@@ -107,7 +108,7 @@ def _by_numpy(file: TraceFile, partition: Partition, question: Question) -> Figu
     return gather(paired, file.metadata, values, question.columns, question.casts, partition.path)
 
 
-def _plan(question: Question, names: list[tuple[str, str]]) -> Struct:
+def _plan(question: Question, names: list[tuple[str, str]], workers: int) -> Struct:
     kinds = None
     if question.columns:
         kinds = np.zeros((len(names), native.COLUMNS), np.int8)
@@ -123,7 +124,7 @@ def _plan(question: Question, names: list[tuple[str, str]]) -> Struct:
         kinds=kinds,
         keep_function=KEPT,
         keep_group=KEPT_IN_GROUP,
-        keep_bytes=question.memory,
+        keep_bytes=min(question.memory // 4, _MOST_KEPT) // workers,
         value_bits=_VALUE_BITS,
         most_places=_MOST_PLACES,
     )
@@ -135,7 +136,7 @@ def _kind(name: str) -> int:
 
 
 def _columns(rows: NDArray[Any], names: tuple[str, ...]) -> Columns:
-    return {name: rows[:, place].copy() for place, name in enumerate(names)}
+    return {name: rows[:, place] for place, name in enumerate(names)}
 
 
 _CALLS = ("calls", "complete", "open", "unwound", "lost", "silent", "self_known", "self_ns")
@@ -194,9 +195,9 @@ def _spreads(gathered: dict[str, NDArray[Any]], name: str) -> Iterator[Spread]:
     kept, buckets = gathered[f"{name}_kept"].tolist(), gathered[f"{name}_buckets"].tolist()
     for values, many in zip(kept, buckets, strict=True):
         yield Spread(
-            gathered[f"{name}_value"][value : value + values].copy(),
-            gathered[f"{name}_bucket"][bucket : bucket + many].copy(),
-            gathered[f"{name}_count"][bucket : bucket + many].copy(),
+            gathered[f"{name}_value"][value : value + values],
+            gathered[f"{name}_bucket"][bucket : bucket + many],
+            gathered[f"{name}_count"][bucket : bucket + many],
         )
         value, bucket = value + values, bucket + many
 
@@ -208,7 +209,7 @@ def _registers(gathered: dict[str, NDArray[Any]]) -> dict[tuple[int, int], Regis
     for row in gathered["registers"].tolist():
         header = dict(zip(native.REGISTER, row, strict=True))
         signed = bool(header["is_signed"])
-        values = gathered["value"][value : value + header["values"]].copy()
+        values = gathered["value"][value : value + header["values"]]
         if signed:
             values = values.view(np.int64)
         order = np.argsort(values)
@@ -226,7 +227,7 @@ def _registers(gathered: dict[str, NDArray[Any]]) -> dict[tuple[int, int], Regis
             groups={_key(key, signed, by_octave): next(groups) for key in some},
             by_octave=by_octave,
             missed=header["missed"],
-            sketch=gathered["sketches"][sketch].copy() if header["sketched"] else None,
+            sketch=gathered["sketches"][sketch] if header["sketched"] else None,
             spread=Spread(
                 bucket=gathered["value_bucket"][buckets][ordered],
                 counts=gathered["value_bucket_count"][buckets][ordered],

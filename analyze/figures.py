@@ -100,25 +100,38 @@ class Figures:
         return sum(not spread.exact for spread in self.durations), registers
 
 
+def together(tables: Sequence[Sequence[Function]]) -> tuple[list[Function], list[Ints]]:
+    """The functions of all `tables`, those of one symbol and module once; and for each table the places of
+    its functions among them.
+    """
+    known: dict[tuple[str, str, int], int] = {}
+    found: list[Function] = []
+    rows: list[Ints] = []
+    for table in tables:
+        for function in table:
+            if known.setdefault((function.symbol, function.module, function.twin), len(found)) == len(found):
+                found.append(function)
+        places = [known[function.symbol, function.module, function.twin] for function in table]
+        rows.append(np.array(places, np.int64))
+    if len({function.cookie for function in found}) < len(found):
+        # Each trace numbers its functions by itself.
+        found = [function._replace(cookie=number) for number, function in enumerate(found, 1)]
+    return found, rows
+
+
 def merge(parts: Sequence[Figures]) -> Figures:
     """The figures of all `parts` together: functions of one symbol and module are one function."""
     if len(parts) == 1:
         return parts[0]
-    functions: dict[Function, int] = {}
-    known: dict[tuple[str, str, int], int] = {}
+    functions, rows_of = together([part.functions for part in parts])
     traces: list[str] = []
     tables: dict[str, list[Columns]] = {"by_function": [], "edges": [], "threads": [], "places": []}
     places: dict[tuple[int, int], int] = {}
     squares: dict[int, int] = {}
     durations: dict[int, list[Spread]] = {}
     registers: dict[tuple[int, int], list[Register]] = {}
-    for part in parts:
-        row_of = np.full(len(part.functions) + 1, -1, np.int64)  # the last one for -1
-        for row, function in enumerate(part.functions):
-            key = (function.symbol, function.module, function.twin)
-            if key not in known:
-                known[key] = functions[function] = len(known)
-            row_of[row] = known[key]
+    for part, own in zip(parts, rows_of, strict=True):
+        row_of = np.append(own, -1)  # the last one for -1
         trace_of = np.array([_place(traces, trace) for trace in part.traces], np.int64)
         tables["by_function"].append(_renamed(part.by_function, row_of, "function"))
         tables["edges"].append(_renamed(part.edges, row_of, "caller", "callee"))
@@ -135,7 +148,7 @@ def merge(parts: Sequence[Figures]) -> Figures:
     del by_place["place"]
     order = by_function["function"].tolist()
     return Figures(
-        functions=list(functions),
+        functions=functions,
         by_function=by_function,
         edges=_summed(tables["edges"], "caller", "callee"),
         places=by_place

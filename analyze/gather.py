@@ -14,7 +14,7 @@ import polars as pl
 
 from ..schemas import VALUES, TraceMetadata
 from .arrays import Flags, Ints
-from .casts import Cast, Values, apply, check_used, kind_of
+from .casts import Cast, Values, apply, kind_of
 from .figures import Columns, Figures, functions_of
 from .incarnations import Incarnations
 from .outer import outermost_of
@@ -35,11 +35,9 @@ def gather(
     """Figures of the calls `paired`, as `paired.table` describes them, in its order or a selection that keeps
     it.
 
-    `values(columns)` gives those registers of the events, in file order. Raises UsageError for a cast that
-    applies to nothing.
+    `values(columns)` gives those registers of the events, in file order.
     """
     names = [(function["demangled"], function["symbol"]) for function in metadata["functions"]]
-    check_used(casts, names)
     calls = paired.collect()
     complete = calls.filter(pl.col("status").cast(pl.String) == "complete")
     by_function = _sums(calls, complete, ["function"]).sort("function")

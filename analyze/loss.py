@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..schemas import TraceMetadata
 from ..schemas.metadata import FilterInfo, LossWindow
-from .figures import Figures
+from .answers import Answers
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Loss:
     entry_only: int
 
     @classmethod
-    def of(cls, metadata: TraceMetadata, figures: Figures) -> Loss:
-        """What `figures` count besides complete calls."""
-        found: dict[str | None, int] = {name: figures.count(name) for name in ("open", "unwound", "lost")}
-        return cls.counted(metadata, found | {None: figures.count("silent")})
+    def of(cls, metadata: TraceMetadata, answers: Answers) -> Loss:
+        """What `answers` count besides complete calls."""
+        found: dict[str | None, int] = {name: answers.count(name) for name in ("open", "unwound", "lost")}
+        return cls.counted(metadata, found | {None: answers.count("silent")})
 
     @classmethod
     def counted(cls, metadata: TraceMetadata, found: Mapping[str | None, int]) -> Loss:

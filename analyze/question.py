@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 
 from .casts import Cast
 from .selection import Selection
@@ -18,6 +19,23 @@ class Question:
     columns: tuple[str, ...] = ()
     casts: tuple[Cast, ...] = ()
     memory: int = 1 << 28
+
+    def covers(self, other: Question) -> bool:
+        """Whether the answer to this one has all of the answer to the other."""
+        return (
+            self.selection == other.selection
+            and set(self.columns) >= set(other.columns)
+            and (self.casts == other.casts or not other.columns)
+        )
+
+    def key(self) -> str:
+        """What is equal for questions that have the same answer, if there is memory enough."""
+        selection = asdict(self.selection)
+        selection |= {
+            name: ids and sorted(ids) for name, ids in selection.items() if name in ("tgids", "pids")
+        }
+        casts = [[cast.pattern, cast.arg, cast.kind] for cast in self.casts]
+        return json.dumps([selection, sorted(self.columns), casts])
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ columns then pass to Polars without a copy.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from polars.io.plugins import register_io_source
 
 from ..errors import TraceError
 from ..schemas import EVENTS, METADATA_KEY, TraceMetadata
+from .chain import seals
 from .memory import check_fits
 from .metadata import decode
 from .partial import LARGEST_METADATA, open_partial
@@ -84,6 +86,23 @@ class TraceFile:
                 f"{self.name} does not hold events: {problem}",
                 "give the file as `funcsnoop record` wrote it, not a table derived from it",
             )
+
+    def identity(self) -> str | None:
+        """What tells the content of the file from any other, but for damage; None while it is being
+        written.
+        """
+        if self._committed is not None:
+            return None
+        with self._readable(), self.path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            file.seek(-8, os.SEEK_END)
+            footer = int.from_bytes(file.read(4), "little") + 8
+            file.seek(-min(footer, status.st_size), os.SEEK_END)
+            found = hashlib.blake2b(file.read(), digest_size=24)
+            sealed = list(seals(file.fileno()))
+            # Without checksums of what is inside there is only the time.
+            found.update(repr((status.st_size, sealed or status.st_mtime_ns)).encode())
+        return found.hexdigest()
 
     def table(self, columns: list[str]) -> pa.Table:
         """The columns of all events, in file order, types as in `EVENTS`."""

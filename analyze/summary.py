@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, cast
 
-import numpy as np
 import polars as pl
 
 from ..schemas.summary import (
@@ -15,9 +13,6 @@ from ..schemas.summary import (
     SummaryPath,
     SummaryReturn,
 )
-from .arguments import arguments
-from .callgraph import tree
-from .latency import latency
 from .registers import as_error, is_pointer
 from .selection import Chosen
 from .trace import Trace
@@ -39,14 +34,12 @@ TELLING = ("arg0", "arg1", "ret_val")
 def summary(trace: Trace, paired: Chosen | None = None, top: int = TOP) -> Summary:
     """The object that `schemas.Summary` describes, over the calls `paired` of `trace`."""
     about = trace.metadata
-    figures = trace.figures(paired, [name for name in trace.value_columns if name in TELLING])
-    table = figures.by_function
-    times = latency(figures).collect()
+    answers = trace.answers(paired, [name for name in trace.value_columns if name in TELLING])
+    functions = answers.functions.sort("sum_ns", "calls", "function", descending=[True, True, False])
+    cookies = [about["functions"][row]["cookie"] for row in functions["function"].head(LOOKED_AT).to_list()]
+    values = answers.arguments.filter(pl.col("cookie").is_in(cookies), pl.col("arg").is_in(TELLING))
+    times = answers.latency
     loss = trace.loss_of(paired)
-    by_time = np.lexsort((table["function"], -table["calls"], -table["sum_ns"]))
-    slowest = set(table["function"][by_time[:LOOKED_AT]].tolist())
-    looked_at = {key: register for key, register in figures.registers.items() if key[0] in slowest}
-    values = arguments(replace(figures, registers=looked_at)).collect()
     return {
         "trace": str(trace.path),
         "tool_version": about["tool_version"],
@@ -64,10 +57,10 @@ def summary(trace: Trace, paired: Chosen | None = None, top: int = TOP) -> Summa
             {"tgid": p["tgid"], "command": p["command"], "executable": p["executable"]}
             for p in about["processes"]
         ],
-        "threads": len(figures.threads["pid"]),
+        "threads": len(answers.threads),
         "functions": {
             "traced": len(about["functions"]),
-            "called": len(table["function"]),
+            "called": len(functions),
             "entry_only": sum(f["exit"] == "none" for f in about["functions"]),
             "skipped": len(about["skipped"]),
         },
@@ -78,10 +71,10 @@ def summary(trace: Trace, paired: Chosen | None = None, top: int = TOP) -> Summa
             "filtered": loss.filtered,
             "after_limit": loss.after_limit,
         },
-        "calls": figures.count("calls"),
+        "calls": answers.count("calls"),
         "top_total": _top(times, "total_ns", top),
         "top_self": _top(times, "self_ns", top),
-        "hot_paths": _hot_paths(tree(figures).collect(), [f.demangled for f in figures.functions], top),
+        "hot_paths": _hot_paths(answers.tree, [f["demangled"] for f in about["functions"]], top),
         "arguments": _varying(values, top),
         "returns": _returns(values, top),
         "left_out": {

@@ -5,22 +5,21 @@ from __future__ import annotations
 import polars as pl
 
 from ..schemas import TraceMetadata
-from .figures import Figures
 from .incarnations import Incarnations
 
 
-def threads(figures: Figures, metadata: TraceMetadata) -> pl.LazyFrame:
+def threads(found: pl.DataFrame, metadata: TraceMetadata) -> pl.LazyFrame:
     """`schemas.THREADS`, one row for each thread with calls, by falling `busy_ns`.
 
-    Every event belongs to one call, so the events are those of the calls.
+    `found` are the threads of `Figures`. Every event belongs to one call, so the events are those of the
+    calls.
     """
     thread = ["tgid", "pid"]
     incarnations = Incarnations(metadata)
-    table = pl.DataFrame(figures.threads)
-    rows = (incarnations.row(*key) for key in table.select(*thread, "number").iter_rows())
+    rows = (incarnations.row(*key) for key in found.select(*thread, "number").iter_rows())
     names = pl.Series("thread_name", [row and row["name"] for row in rows], pl.String)
     return (
-        table.lazy()
+        found.lazy()
         .with_columns(
             names,
             pl.col(thread).cast(pl.UInt32),

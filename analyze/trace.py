@@ -13,24 +13,21 @@ import pyarrow as pa
 
 from ..schemas import CALLS, VALUES, TraceMetadata
 from . import (
-    arguments,
     call_rows,
-    callgraph,
     calls,
-    latency,
     native,
     slowest,
     tables,
-    threads,
 )
+from .answers import Answers
 from .call_reports import CallReports
 from .call_rows import CallRows
 from .casts import Cast, parse_all
 from .effort import Effort
 from .engine import figures_of
-from .figures import Figures
+from .figure_reports import FigureReports
 from .gather import gather
-from .loss import Loss
+from .kept import Kept
 from .memory import check_fits
 from .pairing import EVENT_BYTES, NEEDS, pair
 from .question import Partition, Question
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
     from ..report.page import Report
 
 
-class Trace(CallReports):
+class Trace(FigureReports, CallReports):
     """A recorded trace.
 
     `Trace(path)` reads the metadata only; tables are read and computed when they are first needed. All
@@ -55,7 +52,6 @@ class Trace(CallReports):
         """`effort`: what to spend on answers, by default all processors and half of the free memory."""
         self._file = TraceFile(path)
         self._effort = effort or Effort()
-        self._figures: dict[tuple[Selection, frozenset[str], tuple[Cast, ...]], Figures] = {}
 
     def __repr__(self) -> str:
         return f"Trace({str(self.path)!r})"
@@ -76,15 +72,6 @@ class Trace(CallReports):
     def rows(self) -> int:
         """How many events the file holds."""
         return self._file.rows
-
-    @property
-    def loss(self) -> Loss:
-        """What is missing from the trace: events produced, recorded and lost, and calls left out."""
-        return self.loss_of(None)
-
-    def loss_of(self, paired: Chosen | None) -> Loss:
-        """The same, and of calls those that are left out of `paired`."""
-        return Loss.of(self.metadata, self.figures(paired))
 
     @property
     def events(self) -> pl.LazyFrame:
@@ -116,23 +103,26 @@ class Trace(CallReports):
             return paired
         return self.paired if paired is None else paired.of(self.paired)
 
-    def figures(
+    def answers(
         self, paired: Chosen | None = None, columns: Sequence[str] = (), casts: Sequence[Cast] = ()
-    ) -> Figures:
-        """What every report but that of the calls comes from; with what the registers `columns` held, read as
-        `casts` say. Those of a selection are kept.
+    ) -> Answers:
+        """What every report but those of single calls comes from; with what the registers `columns` held,
+        read as `casts` say. Those of a selection are kept.
         """
         if isinstance(paired, pl.LazyFrame):
-            return gather(paired, self.metadata, self.values, columns, casts, str(self.path))
+            return Answers.of(gather(paired, self.metadata, self.values, columns, casts), casts)
         selection = Selection() if paired is None else paired
-        for (of, held, read), found in self._figures.items():
-            if of == selection and held >= set(columns) and (read == tuple(casts) or not columns):
-                return found
-        question = Question(selection, tuple(columns), tuple(casts), self._effort.memory)
-        partition = Partition(str(self.path), workers=self._effort.jobs)
-        found = figures_of(self._file, partition, question, self._progress(2))
-        self._figures[selection, frozenset(columns), tuple(casts)] = found
-        return found
+        question = Question(selection, tuple(columns), tuple(casts) if columns else (), self._effort.memory)
+        answers = self._kept.find(question)
+        if answers is None:
+            partition = Partition(str(self.path), workers=self._effort.jobs)
+            answers = Answers.of(figures_of(self._file, partition, question, self._progress(2)), casts)
+            self._kept.keep(question, answers)
+        return answers
+
+    @cached_property
+    def _kept(self) -> Kept:
+        return Kept(self._file, self._effort)
 
     def _progress(self, passes: int) -> Callable[[int], None]:
         done = 0
@@ -170,12 +160,6 @@ class Trace(CallReports):
         frame = pl.from_arrow(self._file.table(list(columns)))
         assert isinstance(frame, pl.DataFrame)
         return frame.lazy()
-
-    @property
-    def value_columns(self) -> list[str]:
-        """The arguments that were recorded, and `ret_val`."""
-        count = max(self.metadata["args"], 0)
-        return [*VALUES[:-1][:count], VALUES[-1]]
 
     def calls(self, paired: Chosen | None = None) -> pl.LazyFrame:
         """Every call, `schemas.CALLS`, in order of thread and start."""
@@ -222,47 +206,6 @@ class Trace(CallReports):
                 raise slowest.no_call(call_id, len(calls))
         for first, end in sorted({calls.thread_of(call_id) for call_id in call_ids}):
             yield from calls.frames(1 << 18, max(first, min(call_ids)) if inside else first, end)
-
-    def latency(self, paired: Chosen | None = None, *, marked: bool = False) -> pl.LazyFrame:
-        """How long each function took, `schemas.LATENCY`, by falling `total_ns`.
-
-        `marked` adds the column `cookie`: functions can share a name.
-        """
-        return latency.latency(self.figures(paired), marked=marked)
-
-    def callgraph(self, paired: Chosen | None = None, *, marked: bool = False) -> pl.LazyFrame:
-        """Who called whom, `schemas.CALLGRAPH`, by falling `total_ns`.
-
-        `marked` adds the columns `caller_cookie` and `callee_cookie`.
-        """
-        return callgraph.edges(self.figures(paired), marked=marked)
-
-    def tree(self, paired: Chosen | None = None) -> pl.LazyFrame:
-        """The calls by the path of functions that led to them, see `callgraph.tree`; `function` is a row of
-        `functions`.
-        """
-        return callgraph.tree(self.figures(paired))
-
-    def arguments(
-        self,
-        casts: Sequence[Cast | str] | Mapping[str, str] = (),
-        paired: Chosen | None = None,
-        *,
-        marked: bool = False,
-    ) -> pl.LazyFrame:
-        """The values of arguments and return values, `schemas.ARGS`.
-
-        `casts` read registers as the types that they hold, `["FUNC:arg0=i32"]` or
-        `{"FUNC:arg0": "i32"}`, FUNC a glob; without one a register is an unsigned 64-bit integer.
-        `marked` adds the columns `type`: what a value was cast to, null for a raw register; and `cookie`.
-        """
-        parsed = parse_all(casts)
-        figures = self.figures(paired, self.value_columns, parsed)
-        return arguments.arguments(figures, parsed, marked=marked)
-
-    def threads(self, paired: Chosen | None = None) -> pl.LazyFrame:
-        """The threads with events, `schemas.THREADS`, by falling `busy_ns`."""
-        return threads.threads(self.figures(paired), self.metadata)
 
     def report(
         self,

@@ -146,8 +146,8 @@ def _buffers(column: pa.ChunkedArray[Any]) -> tuple[NDArray[Any], NDArray[np.uin
     """The values of a column of numbers; where there are nulls, the bitmap, and which bit is the first."""
     array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     validity, data = array.buffers()
-    kind = array.type.to_pandas_dtype()
-    values = np.frombuffer(data, kind, len(array), array.offset * np.dtype(kind).itemsize)
+    kind = np.dtype(str(array.type))  # Arrow's own conversion would import pandas
+    values = np.frombuffer(data, kind, len(array), array.offset * kind.itemsize)
     if not array.null_count:
         return values, None, 0
     return values, np.frombuffer(validity, np.uint8), array.offset

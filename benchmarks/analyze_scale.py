@@ -1,9 +1,10 @@
-"""How long, and how much memory, the reports take on traces of millions of events.
+"""How long, how much processor time and how much memory analysis takes on traces of millions of events.
 
-    python benchmarks/analyze_scale.py 10 --threads 8 --lost 0.01
+    python benchmarks/analyze_scale.py 10 30 100 --directory /var/tmp
 
-writes a synthetic trace of 10 M events (kept for the next run), then runs each report in a process of
-its own and prints its time and peak memory.
+writes synthetic traces of so many million events (kept in the directory for the next run), and asks each
+in a process of its own: `one pass` is latency, callgraph and args from one reading, without a cache; the
+others are the reports of the command line.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from funcsnoop.schemas.metadata import NOTHING_FILTERED
 
 FUNCTIONS = 200
 TEMPLATE = 20_000  # events of the call tree that is repeated
-REPORTS = ("summary", "latency", "callgraph", "args", "calls", "threads")
+STEP = 1 << 20  # events are made so many at a time
+ALL = "one pass"
+REPORTS = (ALL, "summary", "latency", "callgraph", "args", "threads")
 
 
 def template(rng: np.random.Generator, tails: float) -> dict[str, np.ndarray]:
@@ -57,25 +60,44 @@ def template(rng: np.random.Generator, tails: float) -> dict[str, np.ndarray]:
 
 
 def generate(path: Path, events: int, threads: int, lost: float, tails: float = 0.02) -> None:
+    """A trace in which every thread runs the tree again and again; `lost` is the share of events to drop."""
     rng = np.random.default_rng(1)
     one = template(rng, tails)
     per_thread = events // threads
-    repeats = -(-per_thread // len(one["entry"]))
-    columns: dict[str, list[np.ndarray]] = {}
-    for thread in range(threads):
-        rows = {name: np.tile(values, repeats)[:per_thread] for name, values in one.items()}
-        rows["frame"] = rows["frame"] + np.uint64(0x7F0000000000 + (thread << 24))
-        rows["timestamp"] = 10**12 + np.cumsum(rng.integers(100, 3000, per_thread))
-        rows["pid"] = np.full(per_thread, 1000 + thread, np.uint32)
-        for name, values in rows.items():
-            columns.setdefault(name, []).append(values)
-    whole = {name: np.concatenate(values) for name, values in columns.items()}
-    order = np.argsort(whole["timestamp"], kind="stable")
-    order = order[rng.random(len(order)) >= lost]
-    rows = {name: values[order] for name, values in whole.items()}
-    count = len(order)
-    exits = ~rows["entry"]
     symbols = [f"function_{i}" for i in range(FUNCTIONS)]
+    clocks = np.full(threads, 10**12)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    count = 0
+    with pq.ParquetWriter(
+        unfinished,
+        EVENTS,
+        compression="zstd",
+        compression_level=1,
+        write_page_checksum=True,
+        use_dictionary=[name for name in EVENTS.names if name != "timestamp"],
+        column_encoding={"timestamp": "DELTA_BINARY_PACKED"},
+    ) as writer:
+        for first in range(0, per_thread, STEP // threads):
+            steps = np.arange(first, min(first + STEP // threads, per_thread)) % len(one["entry"])
+            times = clocks[:, None] + np.cumsum(rng.integers(100, 3000, (threads, len(steps))), axis=1)
+            clocks = times[:, -1]
+            thread = np.repeat(np.arange(threads), len(steps))
+            order = np.argsort(times.reshape(-1), kind="stable")
+            order = order[rng.random(len(order)) >= lost]
+            step = np.tile(steps, threads)[order]
+            rows = {name: values[step] for name, values in one.items()}
+            rows["frame"] += np.uint64(0x7F0000000000) + (thread[order].astype(np.uint64) << np.uint64(24))
+            rows["timestamp"], rows["pid"] = times.reshape(-1)[order], 1000 + thread[order]
+            writer.write_table(_table(rows, symbols, rng), row_group_size=1 << 17)
+            count += len(order)
+        about = metadata(symbols, threads, per_thread * threads, count, 10**12, int(clocks.max()))
+        writer.add_key_value_metadata({METADATA_KEY: json.dumps(about).encode()})
+    unfinished.rename(path)
+
+
+def _table(rows: dict[str, np.ndarray], symbols: list[str], rng: np.random.Generator) -> pa.Table:
+    count = len(rows["entry"])
+    exits = ~rows["entry"]
     arrays = {
         "type": pa.DictionaryArray.from_arrays(exits.astype(np.int8), ["entry", "exit"]),
         "cookie": rows["function"].astype(np.uint64) + np.uint64(1),
@@ -87,29 +109,15 @@ def generate(path: Path, events: int, threads: int, lost: float, tails: float = 
         **{f"arg{i}": pa.array(rng.zipf(1.3, count).astype(np.uint64), mask=exits) for i in range(6)},
         "ret_val": pa.array(rng.integers(0, 5, count).astype(np.uint64), mask=~exits),
     }
-    arrays = {
-        name: values if isinstance(values, pa.Array) else pa.array(values) for name, values in arrays.items()
-    }
-    table = pa.Table.from_arrays(
-        [arrays[name].cast(EVENTS.field(name).type) for name in EVENTS.names], schema=EVENTS
-    )
-    about = metadata(symbols, threads, events, count, rows["timestamp"])
-    pq.write_table(
-        table.replace_schema_metadata({METADATA_KEY: json.dumps(about).encode()}),
-        path,
-        compression="zstd",
-        compression_level=1,
-        row_group_size=1 << 17,
-        write_page_checksum=True,
-        use_dictionary=[name for name in EVENTS.names if name != "timestamp"],
-        column_encoding={"timestamp": "DELTA_BINARY_PACKED"},
+    columns = (a if isinstance(a, pa.Array) else pa.array(a) for a in (arrays[name] for name in EVENTS.names))
+    return pa.Table.from_arrays(
+        [column.cast(field.type) for column, field in zip(columns, EVENTS, strict=True)], schema=EVENTS
     )
 
 
 def metadata(
-    symbols: list[str], threads: int, produced: int, recorded: int, times: np.ndarray
+    symbols: list[str], threads: int, produced: int, recorded: int, first: int, last: int
 ) -> dict[str, object]:
-    first, last = int(times.min()), int(times.max())
     windows = (
         []
         if produced == recorded
@@ -188,36 +196,54 @@ def metadata(
     }
 
 
-def run(report: str, trace: Path) -> tuple[float, float]:
-    """Seconds and peak MB of a report, as Parquet (the summary as JSON)."""
-    form = "json" if report == "summary" else "parquet"
-    command = ["analyze", report, str(trace), "--format", form]
-    program = "import sys; from funcsnoop.cli import main; sys.argv[0] = 'funcsnoop'; main()"
+ONE_PASS = """
+import sys
+from funcsnoop.analyze.trace import Trace
+trace = Trace(sys.argv[1])
+values = trace.arguments().collect()
+assert len(trace.latency().collect()) and len(trace.callgraph().collect()) and len(values)
+"""
+COMMAND = "import sys; from funcsnoop.cli import main; sys.argv[0] = 'funcsnoop'; main()"
+
+
+def run(report: str, trace: Path) -> tuple[float, float, float]:
+    """Seconds, seconds of processors, and peak MB of a report, as Parquet (the summary as JSON)."""
+    if report == ALL:
+        arguments = [ONE_PASS, str(trace)]
+    else:
+        form = "json" if report == "summary" else "parquet"
+        arguments = [COMMAND, "analyze", report, str(trace), "--format", form]
     started = time.perf_counter()
     child = subprocess.Popen(
-        [sys.executable, "-c", program, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     assert child.returncode == 0, report
-    return time.perf_counter() - started, usage.ru_maxrss / 1000
+    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("millions", type=float)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("millions", type=float, nargs="+")
+    parser.add_argument("--directory", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--lost", type=float, default=0.0, help="share of the events to drop")
     parser.add_argument("--reports", default=",".join(REPORTS))
+    parser.add_argument("--runs", type=int, default=1)
     options = parser.parse_args()
-    events = int(options.millions * 1e6)
-    trace = Path(tempfile.gettempdir()) / f"funcsnoop-{events}-{options.threads}-{options.lost}.parquet"
-    if not trace.exists():
-        generate(trace, events, options.threads, options.lost)
-    print(f"{trace}: {trace.stat().st_size / events:.1f} bytes an event")
-    for report in options.reports.split(","):
-        seconds, megabytes = run(report, trace)
-        print(f"{report:<10} {seconds:6.2f} s {megabytes:7.0f} MB")
+    print("million events  bytes/event  report        s     cpu s      MB")
+    for millions in options.millions:
+        events = int(millions * 1e6)
+        trace = options.directory / f"funcsnoop-{events}-{options.threads}-{options.lost}.parquet"
+        if not trace.exists():
+            generate(trace, events, options.threads, options.lost)
+        for report in options.reports.split(","):
+            for _ in range(options.runs):
+                seconds, processors, megabytes = run(report, trace)
+                each = trace.stat().st_size / events
+                figures = f"{seconds:6.2f}  {processors:8.2f}  {megabytes:6.0f}"
+                print(f"{millions:14g}  {each:11.1f}  {report:<10} {figures}", flush=True)
 
 
 if __name__ == "__main__":

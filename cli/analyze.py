@@ -18,6 +18,7 @@ from .sink import claim_output, sink
 from .usage import FORMATS, NAMES, check_usage
 
 if TYPE_CHECKING:
+    from ..analyze.effort import Effort
     from .choice import Choice
 
 EPILOG = """\b
@@ -104,11 +105,27 @@ def analyze(
         help=f"One of {', '.join(FORMATS)}.",
         autocompletion=one_of(FORMATS),
     ),
+    merge: bool = typer.Option(
+        False, "--merge", help="latency, callgraph, args: of several traces as if they were one."
+    ),
+    jobs: int | None = typer.Option(
+        None, "--jobs", metavar="N", min=1, help="Use N processors. [default: all]"
+    ),
+    memory: str | None = typer.Option(
+        None,
+        "--memory",
+        metavar="SIZE",
+        help="Use about SIZE of memory, as 4G. [default: half of what is free]",
+    ),
+    no_cache: bool = typer.Option(
+        False, "--no-cache", help="Neither use nor keep answers in .funcsnoop-cache beside the trace."
+    ),
     output: Path | None = typer.Option(None, "-o", "--output", metavar="FILE", help="Write to FILE."),
     force: bool = typer.Option(False, "--force", help="Replace FILE if it exists."),
 ) -> None:
     """Print a report about recorded calls."""
-    report, paths = _report_and_paths(words or [])
+    report, words = _report_and_words(words or [])
+    paths = _traces(words)
     given = {
         "--function": bool(function),
         "--process": bool(process),
@@ -126,6 +143,7 @@ def analyze(
         "--as": bool(cast),
         "--sort": sort is not None,
         "--top": top is not None,
+        "--merge": merge,
     }
     check_usage(report, form, given)
     if report == "diff" and len(paths) != 2:
@@ -144,7 +162,9 @@ def analyze(
     from ..analyze.casts import Cast
     from ..analyze.trace import Trace
     from . import present
-    from .choice import Choice, Wanted, chosen
+    from .choice import Choice, Wanted, chosen, merged
+    from .effort import effort_of
+    from .progress import progress_bar
     from .quantities import parse_duration
     from .reports import REPORTS
 
@@ -163,8 +183,8 @@ def analyze(
     if report != "summary":
         present.check_sort(REPORTS[report], wanted)
 
-    def choose(path: str) -> Choice:
-        trace = Trace(path)
+    def choose(path: str, effort: Effort) -> Choice:
+        trace = Trace(path, effort)
         if trace.path.suffix == ".partial" and report != "summary":
             # The last notice says what that means; the summary shows it itself.
             sys.stderr.write(f"funcsnoop: notice: {printable(trace.metadata['notices'][-1])}\n")
@@ -180,15 +200,38 @@ def analyze(
             calls = calls.of_functions(filters.matching(trace.functions, [focus]))
         return Choice(trace, calls, wanted)
 
-    choices: Iterator[Choice] = (choose(path) for path in paths)
-    if report == "diff":
-        first, second = choices
-        choices, paths = iter([replace(first, other=second)]), paths[:1]
-    with sink(output) as out:
-        present.present(report, choices, len(paths), form, wanted, out, output)
+    with progress_bar("analyzing") as progress:
+        effort = effort_of(jobs, memory, progress, cache=not no_cache)
+        choices: Iterator[Choice] = (choose(path, effort) for path in paths)
+        if report == "diff":
+            first, second = choices
+            choices, paths = iter([replace(first, other=second)]), paths[:1]
+        elif merge and len(paths) > 1:
+            choices, paths = iter([merged(list(choices), effort)]), paths[:1]
+        with sink(output) as out:
+            present.present(report, choices, len(paths), form, wanted, out, output)
 
 
-def _report_and_paths(words: list[str]) -> tuple[str, list[str]]:
+def _traces(words: list[str]) -> list[str]:
+    """The traces that are meant: a word that names no file may be a glob, which the shell has left as it
+    is.
+    """
+    if not words:
+        return ["trace.parquet"]
+    import glob
+
+    paths = []
+    for word in words:
+        found = [word]
+        if glob.has_magic(word) and not os.path.lexists(word):
+            found = sorted(glob.glob(word, recursive=True))
+            if not found:
+                raise UsageError(f"no file matches {word}", "give a trace that is there")
+        paths += found
+    return paths
+
+
+def _report_and_words(words: list[str]) -> tuple[str, list[str]]:
     report = "summary"
     if words and words[0] in NAMES:
         report, *words = words
@@ -201,4 +244,4 @@ def _report_and_paths(words: list[str]) -> tuple[str, list[str]]:
                 f"{words[0]} is neither a report nor a file",
                 f"did you mean {near[0]}? Reports: {', '.join(NAMES)}",
             )
-    return report, words or ["trace.parquet"]
+    return report, words

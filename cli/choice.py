@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from ..analyze.casts import Cast
+    from ..analyze.effort import Effort
     from ..analyze.loss import Loss
     from ..analyze.selection import Selection
     from ..analyze.trace import Trace
@@ -70,6 +71,16 @@ def chosen(
     began = trace.metadata["started"]["monotonic_ns"]
     span = [None if text is None else began + parse_duration(text) for text in (since, until)]
     return found.between(*span)
+
+
+def merged(choices: Sequence[Choice], effort: Effort) -> Choice:
+    """The calls chosen of several traces as if these were one."""
+    from ..analyze.merged import Merged
+    from ..analyze.selection import Selection
+
+    together = Merged([(choice.trace, choice.calls) for choice in choices], effort)
+    # It has what reports of figures need, and no others can be merged.
+    return replace(choices[0], trace=cast("Trace", together), calls=Selection())
 
 
 @dataclass

@@ -86,11 +86,11 @@ def _summaries(
                 text.write("\n")
             shown = io.StringIO()
             write_summary(one, shown, width)
-            shown.write(f"{choice.loss}\n")
+            shown.write(f"{_estimated('summary', choice)}{choice.loss}\n")
             text.write(fenced(shown.getvalue()) if form == "markdown" else shown.getvalue())
         else:
             found.append(one)
-            _note(choice, traces)
+            _note("summary", choice, traces)
     if form == "json":
         whole: Any = found[0] if traces == 1 else found
         out.write(to_json(whole, indent=2).encode() + b"\n")
@@ -120,7 +120,7 @@ def _table(report: str, choice: Choice, canvas: Canvas) -> None:
         frame = with_estimates(frame, choice.trace.metadata)
         began = choice.trace.metadata["started"]["monotonic_ns"]
         write_table(kind.columns(frame, began), canvas.out, canvas.width, colour=canvas.colour)
-    canvas.out.write(cut + choice.left_out())
+    canvas.out.write(cut + _estimated(report, choice) + choice.left_out())
 
 
 def _first(kind: Report, choice: Choice, most: int | None) -> tuple[pl.DataFrame, int]:
@@ -137,7 +137,7 @@ def _first(kind: Report, choice: Choice, most: int | None) -> tuple[pl.DataFrame
         if left <= 0:
             break
     found = pl.concat(parts) if parts else kind.rows(choice).head(0).collect()
-    return found, choice.trace.figures(choice.calls).count("calls")
+    return found, choice.trace.answers(choice.calls).count("calls")
 
 
 def _export(
@@ -155,16 +155,21 @@ def _export(
     schema = kind.schema(wanted)
     names = schema.names
     if traces > 1:
-        schema = pa.schema([pa.field("trace", pa.string(), False), *schema])
+        ours = (pa.field(name, pa.string(), False) for name in ("trace", "host"))
+        schema = pa.schema([*ours, *schema])
 
     def frames() -> Iterator[pl.DataFrame]:
         for choice in choices:
             for frame in _frames(kind, choice):
                 found = frame.select(names)
                 if traces > 1:
-                    found = found.insert_column(0, pl.lit(str(choice.trace.path)).alias("trace"))
+                    found = found.select(
+                        pl.lit(str(choice.trace.path)).alias("trace"),
+                        pl.lit(choice.trace.metadata["host"]).alias("host"),
+                        *names,
+                    )
                 yield found
-            _note(choice, traces)
+            _note(report, choice, traces)
 
     FORMATS[form].write(frames(), schema, out)
 
@@ -184,6 +189,22 @@ def _frames(kind: Report, choice: Choice) -> Iterator[pl.DataFrame]:
                 return
 
 
-def _note(choice: Choice, traces: int) -> None:
+def _note(report: str, choice: Choice, traces: int) -> None:
     name = f"{printable(str(choice.trace.path))}: " if traces > 1 else ""
-    sys.stderr.write(name + choice.left_out())
+    for line in (_estimated(report, choice) + choice.left_out()).splitlines(keepends=True):
+        sys.stderr.write(name + line)
+
+
+def _estimated(report: str, choice: Choice) -> str:
+    """A line about what there were too many calls, or values, to find out exactly."""
+    trace = choice.trace
+    if report in ("summary", "latency"):
+        functions, _ = trace.answers(choice.calls).inexact
+        of = f"{functions:,} function{'s' * (functions != 1)}"
+        return f"estimated: percentiles of {of}, within 0.4 %\n" if functions else ""
+    if report == "args":
+        _, rows = trace.answers(choice.calls, trace.value_columns, choice.wanted.casts).inexact
+        of = f"{rows:,} row{'s' * (rows != 1)}"
+        exact = "percentiles within 0.4 %, numbers of different values within 3 %"
+        return f"estimated: figures of {of}; {exact}\n" if rows else ""
+    return ""

@@ -41,7 +41,7 @@ def draw_slowest(choice: Choice, canvas: Canvas) -> None:
     for row in calls.iter_rows(named=True):
         write_call(row, signatures, choice, canvas)
         canvas.out.write("\n")
-    known = choice.trace.figures(choice.calls).count(
+    known = choice.trace.answers(choice.calls).count(
         "self_known" if choice.wanted.sort == "self_ns" else "complete"
     )
     canvas.out.write(f"slowest {len(calls):,} of {count(known)} complete calls\n")

@@ -33,6 +33,7 @@ ONLY_FOR = {
     "--id": ("path",),
     "--callgraph": ("diff",),
     "--slow": ("explain",),
+    "--merge": ("latency", "callgraph", "args"),
     "--as": ("args", "hist", "slowest", "path", "replay", "explain"),
 }
 #: What a picture needs.

@@ -7,7 +7,7 @@
 #include "walk.h"
 
 #define FIRST_BITS 3
-#define MOST_NOTED 128
+#define MOST_NOTED 512
 #define TOP_BIT (1ULL << 63)
 
 /* `kind` is the number of bits, negated for signed types, 1 for a bool. */
@@ -61,7 +61,7 @@ static void begin_sketch(struct walk *walk, struct registers *registers)
 	}
 }
 
-static struct valued *place_of(const struct registers *registers, uint64_t value)
+static inline struct valued *place_of(const struct registers *registers, uint64_t value)
 {
 	uint64_t mask = (1ULL << registers->table_bits) - 1;
 	uint64_t i = map_hash(value) >> (64 - registers->table_bits);
@@ -81,9 +81,10 @@ static void rebuild(struct walk *walk, struct registers *registers, int bits, in
 	registers->table_bits = bits;
 	registers->different = 0;
 	for (int64_t i = 0; i < size; i++) {
-		if (old[i].count <= less)
+		if ((int64_t)old[i].count <= less)
 			continue;
-		*place_of(registers, old[i].value) = (struct valued){ old[i].value, old[i].count - less };
+		*place_of(registers, old[i].value) =
+			(struct valued){ old[i].value, old[i].count - less, old[i].group };
 		registers->different++;
 	}
 	free(old);
@@ -122,60 +123,59 @@ static void make_room(struct walk *walk, struct registers *registers)
 	registers->missed += less;
 }
 
-static int octave_of(const struct registers *registers, uint64_t value)
+static inline int octave_of(uint64_t value, int is_signed)
 {
-	int negative = registers->is_signed && (int64_t)value < 0;
+	int negative = is_signed && (int64_t)value < 0;
 	uint64_t magnitude = negative ? -value : value;
 
 	return (magnitude ? 64 - __builtin_clzll(magnitude) : 0) + (negative ? OCTAVES : 0);
+}
+
+static struct spread *new_groups(struct walk *walk, int count)
+{
+	struct spread *groups = calloc(count, sizeof(*groups));
+
+	if (!groups)
+		longjmp(walk->failed, WALK_NO_MEMORY);
+	return groups;
 }
 
 static void group_by_octave(struct walk *walk, struct registers *registers)
 {
 	struct spread *few = registers->groups;
 
-	registers->groups = calloc(2 * OCTAVES, sizeof(*few));
-	if (!registers->groups) {
-		registers->groups = few;
-		longjmp(walk->failed, WALK_NO_MEMORY);
-	}
-	for (int i = 0; i < registers->few_count; i++) {
-		spread_add_all(walk, &registers->groups[octave_of(registers, registers->few[i])], &few[i],
-			       walk->plan.keep_group);
+	registers->groups = new_groups(walk, 2 * OCTAVES);
+	for (int i = 0; i < FEW; i++) {
+		int octave = octave_of(registers->few[i], registers->is_signed);
+
+		spread_add_all(walk, &registers->groups[octave], &few[i], walk->plan.keep_group);
 		spread_free(&few[i]);
 	}
 	free(few);
 	registers->few_count = -1;
 }
 
-static void count_value(struct walk *walk, struct registers *registers, uint64_t value)
+/* Where a value is counted that is not in the table yet. */
+static struct valued *meet(struct walk *walk, struct registers *registers, uint64_t value)
 {
 	if (!registers->table || 4LL * (registers->different + 1) > 3LL << registers->table_bits)
 		make_room(walk, registers);
+	if (!registers->groups)
+		registers->groups = new_groups(walk, FEW);
+	if (registers->few_count == FEW)
+		group_by_octave(walk, registers);
 	struct valued *valued = place_of(registers, value);
 
-	if (!valued->count) {
-		valued->value = value;
-		registers->different++;
-		if (registers->few_count >= 0 && registers->few_count < FEW) {
-			if (!registers->groups) {
-				registers->groups = calloc(FEW, sizeof(struct spread));
-				if (!registers->groups)
-					longjmp(walk->failed, WALK_NO_MEMORY);
-			}
-			registers->few[registers->few_count++] = value;
-		} else if (registers->few_count == FEW) {
-			group_by_octave(walk, registers);
-		}
+	valued->value = value;
+	registers->different++;
+	if (registers->few_count >= 0) {
+		registers->few[registers->few_count] = value;
+		valued->group = registers->few_count++;
 	}
-	valued->count++;
-	if (registers->sketch) {
-		sketch_add(registers, value);
-		spread_count(walk, &registers->values, signed_bucket(registers, value), 1);
-	}
+	return valued;
 }
 
-static uint64_t as_type(const struct registers *registers, uint64_t raw)
+static inline uint64_t as_type(const struct registers *registers, uint64_t raw)
 {
 	uint64_t value = raw << registers->spare;
 
@@ -185,12 +185,30 @@ static uint64_t as_type(const struct registers *registers, uint64_t raw)
 	return registers->is_bool ? value != 0 : value;
 }
 
-static int group_of(const struct registers *registers, uint64_t value)
+/* Read the values as their type, and ask for the memory where they are counted. */
+static void read_values(struct registers *registers, struct noted *noted, int count)
 {
-	for (int i = 0; i < registers->few_count; i++)
-		if (registers->few[i] == value)
-			return i;
-	return octave_of(registers, value);
+	uint64_t turned = registers->is_signed ? TOP_BIT : 0;
+	uint64_t least = registers->least, greatest = registers->greatest;
+	unsigned __int128 sum = 0;
+
+	for (int i = 0; i < count; i++) {
+		uint64_t value = as_type(registers, noted[i].value), ordered = value ^ turned;
+
+		least = ordered < least ? ordered : least;
+		greatest = ordered > greatest ? ordered : greatest;
+		sum += value;
+		/* In 128 bits a negative number has ones above. */
+		if (turned && (int64_t)value < 0)
+			sum -= (unsigned __int128)1 << 64;
+		noted[i].value = value;
+		if (registers->table)
+			__builtin_prefetch(&registers->table[map_hash(value) >> (64 - registers->table_bits)]);
+	}
+	registers->least = least;
+	registers->greatest = greatest;
+	registers->sum += sum;
+	registers->count += count;
 }
 
 /* Work on what was noted, and make room for more of it. */
@@ -199,26 +217,24 @@ void registers_work(struct walk *walk, struct registers *registers)
 	struct noted *noted = registers->noted;
 	int count = registers->noted_count;
 
+	read_values(registers, noted, count);
 	for (int i = 0; i < count; i++) {
-		uint64_t value = as_type(registers, noted[i].value);
-		uint64_t ordered = registers->is_signed ? value ^ TOP_BIT : value;
+		uint64_t value = noted[i].value;
+		struct valued *valued = registers->table ? place_of(registers, value) : NULL;
 
-		if (ordered < registers->least)
-			registers->least = ordered;
-		if (ordered > registers->greatest)
-			registers->greatest = ordered;
-		registers->sum += registers->is_signed ? (unsigned __int128)(__int128)(int64_t)value : value;
-		noted[i].value = value;
-		if (registers->table)
-			__builtin_prefetch(&registers->table[map_hash(value) >> (64 - registers->table_bits)]);
+		if (!valued || !valued->count)
+			valued = meet(walk, registers, value);
+		valued->count++;
+		if (registers->sketch) {
+			sketch_add(registers, value);
+			spread_count(walk, &registers->values, signed_bucket(registers, value), 1);
+		}
+		if (noted[i].duration == NOT_COMPLETE)
+			continue;
+		int group = registers->few_count >= 0 ? (int)valued->group : octave_of(value, registers->is_signed);
+
+		spread_add(walk, &registers->groups[group], noted[i].duration, walk->plan.keep_group);
 	}
-	registers->count += count;
-	for (int i = 0; i < count; i++)
-		count_value(walk, registers, noted[i].value);
-	for (int i = 0; i < count; i++)
-		if (noted[i].duration != NOT_COMPLETE)
-			spread_add(walk, &registers->groups[group_of(registers, noted[i].value)],
-				   noted[i].duration, walk->plan.keep_group);
 	registers->noted_count = 0;
 	if (registers->noted_room < MOST_NOTED) {
 		registers->noted_room = registers->noted_room ? 2 * registers->noted_room : 8;

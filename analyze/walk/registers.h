@@ -23,7 +23,8 @@
 
 struct valued {
 	uint64_t value;
-	int64_t count; /* 0 where nothing is */
+	uint64_t count : 56; /* 0 where nothing is */
+	uint64_t group : 8; /* its place in `groups`, as long as these are by value */
 };
 
 /* A value and the duration of its call, INT64_MIN where that is not complete. */

@@ -202,13 +202,15 @@ void tally_status(struct walk *walk, int32_t way, int status)
 /* `duration` is NOT_COMPLETE for a call that is not. */
 void tally_register(struct walk *walk, int32_t function, int column, uint64_t value, int64_t duration)
 {
-	int kind = walk->plan.kinds ? walk->plan.kinds[function * COLUMNS + column] : 0;
 	struct registers **registers = &walk->tally.functions[function]->registers[column];
 
-	if (!kind)
-		return;
-	if (!*registers)
+	if (!*registers) {
+		int kind = walk->plan.kinds ? walk->plan.kinds[function * COLUMNS + column] : 0;
+
+		if (!kind)
+			return;
 		*registers = registers_new(walk, kind);
+	}
 	registers_add(walk, *registers, value, duration);
 }
 

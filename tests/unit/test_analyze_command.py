@@ -167,7 +167,7 @@ def test_machine_formats_have_exactly_the_columns(
     done = run("analyze", report, *[trace] * traces, "--format", form, "-o", output)
     assert (done.status, done.stdout) == (0, "")
     assert done.stderr.count(LEFT_OUT) == traces
-    columns = [*(["trace"] if traces > 1 else []), *schema.names]
+    columns = [*(["trace", "host"] if traces > 1 else []), *schema.names]
     if form == "parquet":
         table = pq.read_table(output)
         assert table.schema.names == columns

@@ -36,7 +36,7 @@ def tables(figures: Figures, recording: Recording, casts: Iterable[Cast] = ()) -
         "latency": latency.latency(figures, marked=True).collect(),
         "edges": callgraph.edges(figures, marked=True).collect(),
         "tree": paths(figures),
-        "threads": threads.threads(figures, recording.about()).collect(),
+        "threads": threads.threads(pl.DataFrame(figures.threads), recording.about()).collect(),
         "args": arguments.arguments(figures, list(casts), marked=True).collect(),
         "silent": pl.DataFrame({"silent": [figures.count("silent")]}),
     }
@@ -116,7 +116,7 @@ def test_traces_of_one_program_add_up_by_symbol_and_module() -> None:
         ("g", "libdemo.so.1", 1, 5),
         ("g", "libdemo.so.1", 1, 5),
     ]
-    assert len(threads.threads(merged, first.about()).collect()) == 2
+    assert len(threads.threads(pl.DataFrame(merged.threads), first.about()).collect()) == 2
 
 
 def long(count: int, value: Callable[[int], int]) -> Recording:

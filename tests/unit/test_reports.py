@@ -111,7 +111,7 @@ def test_latency_and_callgraph_against_plain_python(way: Way, program: list[list
             above = places[above]["parent"]
         assert len(set(path)) == len(path), "recursion is folded"
 
-    busy = threads(figures, about).collect()
+    busy = threads(pl.DataFrame(figures.threads), about).collect()
     assert busy.columns == schemas.THREADS.names
     assert {row["pid"]: row["busy_ns"] for row in busy.iter_rows(named=True)} == {
         100 + thread: sum(call.end - call.start for call in calls if call.depth == 0)
@@ -280,9 +280,10 @@ def test_a_cast_may_name_a_cplusplus_function() -> None:
     assert Cast.parse("operator[]:arg1=u8").applies("operator[](int)", "_Zixi", "arg1")
 
 
-def test_a_cast_that_applies_to_nothing_is_an_error(argument_rows: Rows) -> None:
+def test_a_cast_that_applies_to_nothing_is_an_error(tmp_path: Path) -> None:
+    trace = funcsnoop.open(called_with(1).write(tmp_path / "t.parquet"))
     with pytest.raises(UsageError, match="matches no function"):
-        argument_rows(called_with(1), "nosuch:arg0=i32")
+        trace.arguments(["nosuch:arg0=i32"])
 
 
 def test_every_table_has_the_types_of_its_schema(tmp_path: Path) -> None:

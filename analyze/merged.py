@@ -1,0 +1,133 @@
+"""Several traces as one: their figures added up, functions of one symbol and module taken for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+
+from ..schemas import TraceMetadata
+from .answers import Answers
+from .arrays import Ints
+from .casts import Cast
+from .effort import Effort
+from .figure_reports import FigureReports
+from .figures import Figures, Function, functions_of, merge, together
+from .pool import process_all
+from .question import Partition, Question
+from .selection import Chosen, Selection
+from .trace import Trace
+
+#: With fewer events processes take longer to start than the work takes.
+_WORTH_PROCESSES = 1 << 22
+
+
+_FUNCTION = {
+    **dict.fromkeys(("symbol", "demangled", "module", "file"), pl.String),
+    "cookie": pl.UInt64,
+}
+
+
+class Merged(FigureReports):
+    """`traces`, and of each the calls to look at."""
+
+    def __init__(self, traces: Sequence[tuple[Trace, Selection]], effort: Effort | None = None) -> None:
+        self.traces = list(traces)
+        self._effort = effort or Effort()
+        self._known: list[tuple[Question, Answers]] = []
+
+    def __repr__(self) -> str:
+        return f"Merged({self.path!r})"
+
+    @property
+    def path(self) -> str:
+        """The paths of all."""
+        return ", ".join(str(trace.path) for trace, _ in self.traces)
+
+    @cached_property
+    def metadata(self) -> TraceMetadata:
+        """That of the first, with the arguments, events and losses of all."""
+        every = [trace.metadata for trace, _ in self.traces]
+        found: dict[str, Any] = {**every[0]}
+        found["args"] = max(one["args"] for one in every)
+        found["loss_windows"] = [window for one in every for window in one["loss_windows"]]
+        counts = [one["counts"] for one in every]
+        found["counts"] = {
+            name: _sum([cast(dict[str, Any], count)[name] for count in counts]) for name in counts[0]
+        }
+        return cast(TraceMetadata, found)
+
+    @property
+    def functions(self) -> pl.LazyFrame:
+        """The functions of all; those that several have stand once."""
+        found, _ = self._functions
+        columns = {
+            name: pl.Series([getattr(function, name) for function in found], dtype=kind)
+            for name, kind in _FUNCTION.items()
+        }
+        return pl.LazyFrame(columns).with_row_index("function")
+
+    @cached_property
+    def _functions(self) -> tuple[list[Function], list[Ints]]:
+        return together([functions_of(trace.metadata) for trace, _ in self.traces])
+
+    def answers(
+        self, paired: Chosen | None = None, columns: Sequence[str] = (), casts: Sequence[Cast] = ()
+    ) -> Answers:
+        """What the reports come from. Of the calls to look at those that `paired` chooses, if it is given, by
+        functions of all traces.
+        """
+        assert paired is None or isinstance(paired, Selection)
+        question = Question(paired or Selection(), tuple(columns), tuple(casts) if columns else ())
+        for known, answers in self._known:
+            if known.covers(question):
+                return answers
+        found = Answers.of(merge(self._parts(question)), casts)
+        self._known.append((question, found))
+        return found
+
+    def _parts(self, question: Question) -> list[Figures]:
+        effort = self._effort
+        rows = [trace.rows for trace, _ in self.traces]
+        jobs = min(effort.jobs, len(rows)) if sum(rows) >= _WORTH_PROCESSES else 1
+        work = [
+            (
+                Partition(str(trace.path), workers=max(effort.jobs // jobs, 1)),
+                replace(
+                    question,
+                    selection=_narrowed(selection, question.selection, places),
+                    memory=effort.memory // jobs,
+                ),
+            )
+            for (trace, selection), places in zip(self.traces, self._functions[1], strict=True)
+        ]
+        ready = 0
+
+        def done(number: int) -> None:
+            nonlocal ready
+            ready += rows[number]
+            effort.progress(ready, sum(rows))
+
+        return process_all(work, jobs, done)
+
+
+def _narrowed(selection: Selection, further: Selection, places: Ints) -> Selection:
+    """Those of the calls `selection` of a trace that `further` chooses, where its functions are at `places`
+    among those of all traces.
+    """
+    for layer in further.layers:
+        rows = np.flatnonzero(np.isin(places, layer.rows)).tolist()
+        selection = selection.of_functions(rows, beneath=layer.beneath)
+    return selection
+
+
+def _sum(values: Sequence[Any]) -> Any:
+    """Numbers added up; of dictionaries those under the same key."""
+    if not isinstance(values[0], dict):
+        return sum(values)
+    keys = dict.fromkeys(key for value in values for key in value)
+    return {key: sum(value.get(key, 0) for value in values) for key in keys}
