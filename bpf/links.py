@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
 from typing import NamedTuple
@@ -51,8 +50,7 @@ class _Place(NamedTuple):
     cookie: int
 
 
-@dataclass(frozen=True)
-class Leave:
+class Leave(NamedTuple):
     """A probe on an instruction by which a function is left (file offset)."""
 
     site: int
@@ -60,8 +58,7 @@ class Leave:
     condition: int | None  # x86 condition code of a conditional jump
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(NamedTuple):
     """One function's probes: where its entry is seen (file offset), what identifies it, how its exits are.
 
     `returns` asks for a return probe; else `leaves` are the instructions by which it is left, of

@@ -145,10 +145,10 @@ class Programs:
 
     def name_functions(self, names: Sequence[tuple[int, str]]) -> None:
         """Fill `func_names` with (cookie, symbol), cut to what fits."""
-        descriptor = self._map("func_names")
-        for cookie, symbol in names:
-            text = symbol.encode(errors="replace")[: NAME_BYTES - 1].ljust(NAME_BYTES, b"\0")
-            syscall.update_map(descriptor, cookie.to_bytes(8, sys.byteorder), text)
+        cookies = np.array([cookie for cookie, _ in names], np.uint64)
+        texts = np.array([symbol.encode(errors="replace") for _, symbol in names], f"S{NAME_BYTES - 1}")
+        values = texts.astype(f"S{NAME_BYTES}").tobytes()
+        syscall.update_map_batch(self._map("func_names"), cookies.tobytes(), values, len(names))
 
     def counts(self) -> EventCounts:
         """Events produced and lost so far, over all CPUs."""

@@ -19,6 +19,7 @@ MAP_UPDATE_ELEM = 2
 MAP_DELETE_ELEM = 3
 MAP_GET_NEXT_KEY = 4
 PROG_LOAD = 5
+MAP_UPDATE_BATCH = 26
 OBJ_GET_INFO_BY_FD = 15
 RAW_TRACEPOINT_OPEN = 17
 LINK_CREATE = 28
@@ -114,6 +115,19 @@ class _MapElem(ctypes.Structure):
         ("_padding", ctypes.c_uint32),
         ("key", ctypes.c_uint64),
         ("value", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+    )
+
+
+class _MapBatch(ctypes.Structure):
+    _fields_ = (
+        ("in_batch", ctypes.c_uint64),
+        ("out_batch", ctypes.c_uint64),
+        ("keys", ctypes.c_uint64),
+        ("values", ctypes.c_uint64),
+        ("count", ctypes.c_uint32),
+        ("map_fd", ctypes.c_uint32),
+        ("elem_flags", ctypes.c_uint64),
         ("flags", ctypes.c_uint64),
     )
 
@@ -295,6 +309,23 @@ def update_map(descriptor: int, key: bytes, value: bytes) -> None:
     _bpf(
         MAP_UPDATE_ELEM,
         _MapElem(map_fd=descriptor, key=ctypes.addressof(key_buffer), value=ctypes.addressof(value_buffer)),
+    )
+
+
+def update_map_batch(descriptor: int, keys: bytes, values: bytes, count: int) -> None:
+    """Set `count` elements of a map, whose keys and values follow each other. Raises `OSError`."""
+    if not count:
+        return
+    key_buffer = ctypes.create_string_buffer(keys, len(keys))
+    value_buffer = ctypes.create_string_buffer(values, len(values))
+    _bpf(
+        MAP_UPDATE_BATCH,
+        _MapBatch(
+            map_fd=descriptor,
+            keys=ctypes.addressof(key_buffer),
+            values=ctypes.addressof(value_buffer),
+            count=count,
+        ),
     )
 
 

@@ -44,8 +44,9 @@ def find_candidates(
     At the lines, `arguments` argument registers are what they are at the entry. `on_nops` is asked, once
     there is a 5-byte NOP, whether a probe may sit on it.
     """
-    offsets = np.array([f.offset for f in functions], np.int64)
-    sizes = np.array([min(f.size, elf.size) for f in functions], np.int64)
+    offsets = np.fromiter((f.offset for f in functions), np.int64)
+    sizes = np.fromiter((f.size for f in functions), np.uint64)
+    sizes = np.minimum(sizes, np.uint64(elf.size)).astype(np.int64)
     found = Candidates(*(np.zeros(len(functions), np.int64) for _ in Candidates._fields))
     for rows in _batches(offsets):
         low, high = int(offsets[rows[0]]), int(offsets[rows[-1]]) + _MOST_READ

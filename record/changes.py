@@ -39,15 +39,19 @@ class Changes:
     def committed(self) -> None:
         for key, rows in self._noted.items():
             kept = self._committed[key]
-            for position, row in sorted(rows.items()):
-                kept[position : position + 1] = [row]
+            if key in _LIVE_KEYS:
+                for position, row in sorted(rows.items()):
+                    kept[position : position + 1] = [row]
+            else:
+                kept += rows.values()
         self._noted = {}
 
     def _changed(self, key: str, rows: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
         kept = self._committed[key]
-        first = 0 if key in _LIVE_KEYS else len(kept)
+        if key not in _LIVE_KEYS:
+            return dict(enumerate(rows[len(kept) :], len(kept)))
         return {
             position: dict(row)  # a copy: the recorder goes on changing its own
-            for position, row in enumerate(rows[first:], first)
+            for position, row in enumerate(rows)
             if position >= len(kept) or kept[position] != row
         }

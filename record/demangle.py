@@ -22,7 +22,7 @@ def is_mangled(symbol: str) -> bool:
 
 
 def is_rust(symbol: str) -> bool:
-    return symbol.startswith("_R") or _RUST_LEGACY.match(symbol) is not None
+    return symbol.startswith("_R") or ("17h" in symbol and _RUST_LEGACY.match(symbol) is not None)
 
 
 @lru_cache(maxsize=1 << 18)

@@ -65,7 +65,7 @@ def apply(filters: Filters, plan: Plan) -> Plan:
     skipped: list[SkippedFunction] = []
     for module in plan.modules:
         kept = [f for f in module.functions if f.exit != "none"]
-        numbered = tuple(replace(function, cookie=next(cookies)) for function in kept)
+        numbered = tuple(function._replace(cookie=next(cookies)) for function in kept)
         modules.append(replace(module, functions=numbered))
         skipped += [
             {

@@ -6,7 +6,8 @@ these need to be told from other instructions, whose bytes happen to look so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from .elf import SHF_EXECINSTR, Bytes, ElfFile
 from .instructions import Flags, Numbers
 
-_CHUNK: Final = 16 << 20
+_CHUNK: Final = 4 << 20
 _CLOSE: Final = 4096
 #: The longest jump, less its prefixes.
 _OVERLAP: Final = 6
@@ -54,31 +55,34 @@ class Landings(NamedTuple):
     calls: Flags
 
 
-def signed(address: int) -> int:
-    """The same 64 bits as a signed number: that of every address fits into a NumPy array."""
-    return address - _WRAP if address >= _WRAP // 2 else address
+def signed(addresses: Iterable[int]) -> Numbers:
+    """The same 64 bits as signed numbers, of which sums and differences can be taken."""
+    return np.fromiter(addresses, np.uint64).view(np.int64)
 
 
 def code_ranges(elf: ElfFile) -> Ranges:
     """(start, end) of the addresses where the file has code."""
-    found = []
-    segments = [(signed(s.vaddr), signed(s.vaddr) + s.filesz) for s in elf.loaded if s.flags & 1]
-    sections = [(signed(s.addr), signed(s.addr) + s.size) for s in elf.sections if s.flags & SHF_EXECINSTR]
-    for low, high in segments:
-        inside = [(start, end) for start, end in sections if low <= start < end <= high]
-        found += inside or [(low, high)]
-    return merged(found)
-
-
-def merged(ranges: Ranges) -> Ranges:
-    """The same addresses, ascending and each once, with what lies between close ones."""
     found: list[tuple[int, int]] = []
-    for start, end in sorted(ranges):
-        if found and start <= found[-1][1] + _CLOSE:
-            found[-1] = found[-1][0], max(end, found[-1][1])
-        else:
-            found.append((start, end))
-    return found
+    segments = [s for s in elf.loaded if s.flags & 1]
+    sections = [s for s in elf.sections if s.flags & SHF_EXECINSTR]
+    for segment in segments:
+        end = segment.vaddr + segment.filesz
+        inside = [(s.addr, s.size) for s in sections if segment.vaddr <= s.addr < s.addr + s.size <= end]
+        found += inside or [(segment.vaddr, segment.filesz)]
+    starts = signed(start for start, _ in found)
+    # Whatever the file says of itself, it has no more code than bytes.
+    return merged(starts, starts + np.array([min(size, elf.size) for _, size in found], np.int64))
+
+
+def merged(starts: Numbers, ends: Numbers) -> Ranges:
+    """The same addresses, ascending and each once, with what lies between close ones."""
+    if not len(starts):
+        return []
+    order = np.argsort(starts, kind="stable")
+    starts, highest = starts[order], np.maximum.accumulate(ends[order])
+    first = np.flatnonzero(np.concatenate(([True], starts[1:] > highest[:-1] + _CLOSE)))
+    last = np.append(first[1:], len(starts)) - 1
+    return list(zip(starts[first].tolist(), highest[last].tolist(), strict=True))
 
 
 def find_landings(elf: ElfFile, ranges: Ranges, beginnings: Beginnings) -> Landings:
@@ -89,10 +93,18 @@ def find_landings(elf: ElfFile, ranges: Ranges, beginnings: Beginnings) -> Landi
         within = reaches >= distance
         jumps[entries[within] + distance & _MASK] = True
         calls[entries[within & (heads < distance)] + distance & _MASK] = True
-    parts = []
-    for base, code in _chunks(elf, ranges):
-        for places, targets, is_call in _transfers(base, code, jumps, calls):
-            parts += list(_owners(places, targets, is_call, beginnings))
+
+    def look(chunk: tuple[int, int]) -> list[tuple[Numbers, Numbers, Numbers, Flags, Flags]]:
+        base, code = chunk[0], _code(elf, *chunk)
+        return [
+            owner
+            for places, targets, is_call in _transfers(base, code, jumps, calls)
+            for owner in _owners(places, targets, is_call, beginnings)
+        ]
+
+    # NumPy lets others run meanwhile.
+    with ThreadPoolExecutor(2) as pool:
+        parts = [part for found in pool.map(look, _chunks(ranges)) for part in found]
     if not parts:
         nothing, never = np.zeros(0, np.int64), np.zeros(0, np.bool_)
         return Landings(nothing, nothing, nothing, never, never)
@@ -105,7 +117,8 @@ def find_indirect(elf: ElfFile, ranges: Ranges) -> Numbers:
     Such as the linker makes to call other modules are not among them.
     """
     found = [np.zeros(0, np.int64)]
-    for base, code in _chunks(elf, ranges):
+    for base, size in _chunks(ranges):
+        code = _code(elf, base, size)
         opcodes, following = code[:-_OVERLAP], code[1 : 1 - _OVERLAP]
         at = np.flatnonzero(opcodes == 0xFF)
         second = following[at]
@@ -113,16 +126,20 @@ def find_indirect(elf: ElfFile, ranges: Ranges) -> Numbers:
     return np.concatenate(found)
 
 
-def _chunks(elf: ElfFile, ranges: Ranges) -> Iterator[tuple[int, Bytes]]:
-    """(address, bytes) of the code in `ranges`; each piece is longer by the beginning of the next."""
+def _chunks(ranges: Ranges) -> Iterator[tuple[int, int]]:
+    """(address, size) of pieces of `ranges`."""
     for low, high in ranges:
         for start in range(low, high, _CHUNK):
-            offset = elf.offset_of(start % _WRAP)
-            if offset is None or offset >= elf.size:
-                break
-            size = min(high - start, _CHUNK)
-            raw = elf.bytes_at(offset, min(size + _OVERLAP, elf.size - offset))
-            yield start, np.frombuffer(raw.ljust(size + _OVERLAP, b"\0"), np.uint8)
+            yield start, min(high - start, _CHUNK)
+
+
+def _code(elf: ElfFile, start: int, size: int) -> Bytes:
+    """The code there, as far as the file has any, and the beginning of what follows."""
+    offset = elf.offset_of(start % _WRAP)
+    if offset is None or offset >= elf.size:
+        return np.zeros(_OVERLAP, np.uint8)
+    raw = elf.bytes_at(offset, min(size + _OVERLAP, elf.size - offset))
+    return np.frombuffer(raw.ljust(size + _OVERLAP, b"\0"), np.uint8)
 
 
 def _transfers(base: int, code: Bytes, jumps: Flags, calls: Flags) -> Iterator[tuple[Numbers, Numbers, bool]]:

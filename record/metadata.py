@@ -83,7 +83,7 @@ def function_table(plan: Plan) -> list[FunctionInfo]:
             "cookie": function.cookie,
             "symbol": function.symbol,
             "demangled": function.demangled,
-            "module": _text(module.path),
+            "module": path,
             "build_id": module.build_id,
             "address": function.address,
             "offset": function.offset,
@@ -95,6 +95,7 @@ def function_table(plan: Plan) -> list[FunctionInfo]:
             "exit_reason": function.exit_reason,
         }
         for module in plan.modules
+        for path in (_text(module.path),)
         for function in module.functions
     ]
 

@@ -45,8 +45,7 @@ class Seen(NamedTuple):
     sites: tuple[ExitSite, ...] = ()
 
 
-@dataclass(frozen=True)
-class PlannedFunction:
+class PlannedFunction(NamedTuple):
     """One probe. `offset` and `site` are offsets in the file, `address` is virtual.
 
     `size` is in bytes, 0 where unknown. At the site the stack pointer is `moved` bytes lower than at the

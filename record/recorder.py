@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -200,6 +201,9 @@ class Recorder:
         self._attaching.begin()
         self._guard.check()
         self._stop_if_interrupted()
+        # What is there now stays to the end, and is not looked through while events come.
+        gc.freeze()
+        gc.enable()
         renounce(keep)
         if self._command:
             self._command.release()

@@ -21,7 +21,7 @@ def without_returns(plan: Plan) -> Plan:
         if function.reserve is None:
             return function
         cookie = next(cookies) if function.reserve.exit == "none" else function.cookie
-        return replace(function, cookie=cookie, seen=function.reserve, reserve=None)
+        return function._replace(cookie=cookie, seen=function.reserve, reserve=None)
 
     return _with(plan, lambda module: map(anew, module.functions))
 

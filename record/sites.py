@@ -43,7 +43,6 @@ _GO_CHECK: Final = re.compile(
 )
 #: Where the size is not known, as much is looked at.
 _UNKNOWN_SIZE: Final = 4096
-_LARGEST: Final = 1 << 40
 #: As much of a file is disassembled to find faster sites.
 _MOST_FOR_SPEED: Final = 256 << 10
 _MORE_THAN_FILE: Final = 32 << 20
@@ -93,13 +92,13 @@ def find_sites(
     if X86_64.elf_machine != HOST_MACHINE:
         # Other architectures have fixed-size instructions that are probed where they stand.
         return [Sites(Site(0), Site(0))] * len(functions)
-    order = sorted(range(len(functions)), key=lambda i: signed(functions[i].address))
-    ordered = [functions[i] for i in order]
+    order = np.argsort(signed(f.address for f in functions), kind="stable")
+    ordered = [functions[i] for i in order.tolist()]
     search = _Search(elf, ordered, table, find_candidates(elf, ordered, arguments, on_nops))
     if at_entry:
         search.stay(slice(None))
-    found = dict(zip(order, search.sites(), strict=True))
-    return [found[i] for i in range(len(functions))]
+    found = search.sites()
+    return [found[i] for i in np.argsort(order).tolist()]
 
 
 class _Search:
@@ -110,10 +109,10 @@ class _Search:
     ) -> None:
         self.elf, self.table, self.functions = elf, table, functions
         self.heads, self.classes, self.lines, self.moved = candidates
-        self.entries = np.array([signed(f.address) for f in functions], np.int64)
-        self.ends = self.entries + np.array(
-            [min(f.size or _UNKNOWN_SIZE, _LARGEST) for f in functions], np.int64
-        )
+        self.entries = signed(f.address for f in functions)
+        sizes = np.fromiter((f.size for f in functions), np.uint64)
+        sizes = np.where(sizes, np.minimum(sizes, np.uint64(elf.size)), np.uint64(_UNKNOWN_SIZE))
+        self.ends = self.entries + sizes.astype(np.int64)
         self.budget = 4 * elf.size + _MORE_THAN_FILE
         self.budget_for_speed = _MOST_FOR_SPEED
         #: By row, what is not as the columns say.
@@ -145,17 +144,18 @@ class _Search:
 
     def overlapped(self) -> Flags:
         """Functions inside of which others begin: who calls those would come upon the line."""
-        starts = np.sort(np.array([signed(f.address) for f in self.table.functions], np.int64))
+        starts = np.sort(signed(f.address for f in self.table.functions))
         following = np.append(starts, 1 << 62)[np.searchsorted(starts, self.entries, side="right")]
         return following < self.ends
 
     def look_for_jumps(self) -> None:
         """Find out what leads to the entries and the lines."""
-        ranges = list(zip(self.entries.tolist(), self.ends.tolist(), strict=True))
+        starts, ends = self.entries, self.ends
         if (self.lines > self.heads).any():
-            ranges += code_ranges(self.elf)
+            code = np.array(code_ranges(self.elf), np.int64).reshape(-1, 2)
+            starts, ends = np.append(starts, code[:, 0]), np.append(ends, code[:, 1])
         beginnings = Beginnings(self.entries, self.ends, self.heads, self.lines)
-        found = find_landings(self.elf, merged(ranges), beginnings)
+        found = find_landings(self.elf, merged(starts, ends), beginnings)
         inside: dict[int, set[int]] = {}
         # Most are tail calls, of whose own parts nobody needs to know where there are none.
         far = found.own | (found.distances > self.heads[found.functions])
@@ -210,7 +210,7 @@ class _Search:
         """Jumps through registers and memory: find out where such lead onto the line of their function."""
         rows = np.flatnonzero(self.lines > self.heads)
         starts, ends = self.entries[rows], self.ends[rows]
-        places = find_indirect(self.elf, merged(list(zip(starts.tolist(), ends.tolist(), strict=True))))
+        places = find_indirect(self.elf, merged(starts, ends))
         owner = np.searchsorted(starts, places, side="right") - 1
         owner = np.unique(owner[(owner >= 0) & (places < ends[owner])])
         for row in sorted(rows[owner].tolist(), key=lambda row: self.functions[row].size):
