@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from funcsnoop.bpf.filters import NO_FILTERS, FilteredCounts, Filters, waiting_entries
+from funcsnoop.bpf.filters import NO_FILTERS, FilteredCounts, Filters
 from funcsnoop.bpf.layout import (
     ENTRY,
     EXIT,
@@ -18,6 +18,7 @@ from funcsnoop.bpf.layout import (
     event_dtype,
     live_call_dtype,
 )
+from funcsnoop.bpf.waiting import waiting_entries
 from funcsnoop.cli.app import app
 from funcsnoop.cli.quantities import parse_share
 from funcsnoop.errors import TargetError, UsageError
