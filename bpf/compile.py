@@ -50,6 +50,7 @@ class Sizes:
             f"-DMAX_PROCS={max(1, self.processes)}",
             f"-DMAX_FUNCS={max(1, self.functions)}",
             f"-DRINGBUF_BYTES={self.ring_bytes}",
+            f"-DCPUS={possible_cpus()}",
             f"-DLOSS_RING_BYTES={LOSS_RING_BYTES}",
             f"-DPAGE_SIZE={mmap.PAGESIZE}",
             f"-DFUNC_NAME_LEN={NAME_BYTES}",
@@ -66,6 +67,12 @@ class Sizes:
             device, inode = self.pid_namespace
             flags += [f"-DPIDNS_DEV={device}ULL", f"-DPIDNS_INO={inode}ULL"]
         return flags + self.filters.flags()
+
+
+def possible_cpus() -> int:
+    """How many values a per-CPU map has: the kernel's possible CPUs, as in `0-3`."""
+    highest = Path("/sys/devices/system/cpu/possible").read_text().strip().replace(",", "-").split("-")[-1]
+    return int(highest) + 1
 
 
 def program_text() -> str:

@@ -14,5 +14,6 @@ static u64 (*snoop_ktime_get_boot_ns)(void) = (void *)125;
 static u64 (*snoop_get_func_ip)(void *ctx) = (void *)173;
 static u64 (*snoop_get_attach_cookie)(void *ctx) = (void *)174;
 
-/* A flag for the ring: its reader polls, and a wake-up costs more than the rest of an event. */
+/* Flags of a ring: whether its reader is woken. */
 #define SNOOP_NO_WAKEUP 1
+#define SNOOP_FORCE_WAKEUP 2

@@ -36,7 +36,9 @@ TURN = np.dtype([("now", "<u4"), ("next", "<u4")])
 PASSED_BYTES = 12
 
 #: `struct snoop_counts`
-COUNTS = np.dtype([(name, "<u8") for name in ("produced", "lost", "unplaced", "unfollowed", "unnoted")])
+COUNTS = np.dtype(
+    [(name, "<u8") for name in ("produced", "lost", "unplaced", "unfollowed", "unnoted", "until_wake")]
+)
 
 #: `struct snoop_birth`
 BIRTH = np.dtype(

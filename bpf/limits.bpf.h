@@ -16,6 +16,10 @@
 #ifndef RINGBUF_BYTES
 #define RINGBUF_BYTES (256 * 1024)
 #endif
+/* That the machine may have. */
+#ifndef CPUS
+#define CPUS 1
+#endif
 /* With the terminating NUL. */
 #ifndef FUNC_NAME_LEN
 #define FUNC_NAME_LEN 64

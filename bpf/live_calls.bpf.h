@@ -146,7 +146,7 @@ static __always_inline bool send_waiting(const struct sender *by, struct live_st
 			return false;
 		event->timestamp = call->start;
 		copy_kept(event->args, call);
-		submit(event);
+		submit(by, event);
 		stack->sent++;
 	}
 	return stack->sent >= upto;
@@ -165,7 +165,7 @@ static __always_inline void send_span(const struct sender *by, struct pt_regs *c
 	event->end = now;
 	event->ret_val = ctx->REG_RETURN;
 	copy_kept(event->args, call);
-	submit(event);
+	submit(by, event);
 }
 #endif
 

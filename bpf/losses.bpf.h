@@ -14,6 +14,7 @@ struct snoop_counts {
 	u64 unplaced; /* of those lost, the ones that no loss record tells of */
 	u64 unfollowed; /* processes that there was no room to follow */
 	u64 unnoted; /* ends of threads that there was no room to note */
+	u64 until_wake; /* events that come before the ring's reader is woken */
 };
 
 /* Events that one thread lost one after the other. */

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import KernelError, PrivilegeError
 from . import syscall
-from .compile import LOSS_RING_BYTES, NAME_BYTES, Sizes, compile_program, program_text
+from .compile import LOSS_RING_BYTES, NAME_BYTES, Sizes, compile_program, possible_cpus, program_text
 from .filters import FilteredCounts
 from .layout import (
     BIRTH,
@@ -152,7 +151,7 @@ class Programs:
 
     def counts(self) -> EventCounts:
         """Events produced and lost so far, over all CPUs."""
-        raw = syscall.lookup_map(self._map("counts"), bytes(4), _possible_cpus() * COUNTS.itemsize)
+        raw = syscall.lookup_map(self._map("counts"), bytes(4), possible_cpus() * COUNTS.itemsize)
         table = np.frombuffer(raw, COUNTS)
         return EventCounts(*(int(table[name].sum()) for name in EventCounts._fields))
 
@@ -172,7 +171,7 @@ class Programs:
     def forget_events(self) -> None:
         """Begin again: no event was produced, and none lost; probes count. None may be in."""
         self.set_turn(0)
-        cpus = _possible_cpus()
+        cpus = possible_cpus()
         syscall.update_map(self._map("counts"), bytes(4), bytes(cpus * COUNTS.itemsize))
         syscall.take_all(self._map("losing"), 8, LOSS.itemsize)
         for ring in (self.ring(), self.loss_ring()):
@@ -229,7 +228,7 @@ class Programs:
         """Events that filters left out so far, over all CPUs."""
         if not self.sizes.filters.any:
             return FilteredCounts()
-        raw = syscall.lookup_map(self._map("filtered"), bytes(4), _possible_cpus() * FILTERED.itemsize)
+        raw = syscall.lookup_map(self._map("filtered"), bytes(4), possible_cpus() * FILTERED.itemsize)
         table = np.frombuffer(raw, FILTERED)
         return FilteredCounts(**{name: int(table[name].sum()) for name in FILTERED.names or ()})
 
@@ -297,9 +296,3 @@ class Programs:
 
     def _map(self, name: str) -> int:
         return int(self._module[name.encode()].map_fd)
-
-
-def _possible_cpus() -> int:
-    """How many values a per-CPU map has: the kernel's possible CPUs, as in `0-3`."""
-    highest = Path("/sys/devices/system/cpu/possible").read_text().strip().replace(",", "-").split("-")[-1]
-    return int(highest) + 1

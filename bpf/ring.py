@@ -9,6 +9,8 @@ record i stands i strides behind the consumer's position, and one slice holds th
 from __future__ import annotations
 
 import mmap
+import os
+import select
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,9 @@ class Ring:
         if padding:
             slot.append(("_padding", f"V{padding}"))
         self._slot = np.dtype(slot)
+        self._descriptor = descriptor
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC)
+        self._epoll: select.epoll | None = None
         self._consumer_map = mmap.mmap(descriptor, page, offset=0)
         self._producer_map = mmap.mmap(descriptor, page + 2 * size, offset=page, prot=mmap.PROT_READ)
         self._consumer = np.frombuffer(self._consumer_map, np.uint64, 1)
@@ -62,8 +67,24 @@ class Ring:
         self._consumer[0] = start + len(slots) * self.stride
         return records
 
+    def await_filling(self, seconds: float) -> None:
+        """Wait for at most so long, or until the kernel side finds that the ring is filling, or `wake`."""
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            self._epoll.register(self._stop, select.EPOLLIN)
+            # Edge-triggered: it is readable whenever anything is in it, and the kernel side wakes for more.
+            self._epoll.register(self._descriptor, select.EPOLLIN | select.EPOLLET)
+        self._epoll.poll(seconds)
+
+    def wake(self) -> None:
+        """End the wait, and all to come."""
+        os.eventfd_write(self._stop, 1)
+
     def close(self) -> None:
         """Unmap the buffer."""
+        if self._epoll is not None:
+            self._epoll.close()
+        os.close(self._stop)
         del self._consumer, self._producer, self._data
         self._consumer_map.close()
         self._producer_map.close()

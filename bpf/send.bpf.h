@@ -58,9 +58,18 @@ static __always_inline struct func_trace_event *begin_event(const struct sender 
 	return event;
 }
 
-static __always_inline void submit(struct func_trace_event *event)
+/* What an event takes of the ring; and after how many of a CPU those of all CPUs have filled an eighth of it. */
+#define RECORD_BYTES ((sizeof(struct func_trace_event) + 8 + 7) & ~7UL)
+#define WAKE_EVENTS (RINGBUF_BYTES / 8 / RECORD_BYTES / CPUS + 1)
+
+/* A wake-up costs more than the rest of an event: the ring's reader gets one when the ring may be filling, and looks
+ * by itself now and then. Not atomic: where one event preempts another, a wake-up may come an event late. */
+static __always_inline void submit(const struct sender *by, struct func_trace_event *event)
 {
-	events.ringbuf_submit(event, SNOOP_NO_WAKEUP);
+	u64 left = by->count->until_wake;
+
+	by->count->until_wake = left > 1 ? left - 1 : WAKE_EVENTS;
+	events.ringbuf_submit(event, left == 1 ? SNOOP_FORCE_WAKEUP : SNOOP_NO_WAKEUP);
 }
 
 static __always_inline void copy_arguments(u64 *to, struct pt_regs *ctx)
@@ -94,7 +103,7 @@ static __always_inline void send_entry(const struct sender *by, struct pt_regs *
 	copy_arguments(event->args, ctx);
 	/* Last: what this program costs stays outside of the call that it measures. */
 	event->timestamp = snoop_ktime_get_ns();
-	submit(event);
+	submit(by, event);
 }
 
 /* `now` was read first, for the same reason. */
@@ -107,5 +116,5 @@ static __always_inline void send_exit(const struct sender *by, struct pt_regs *c
 		return;
 	event->ret_val = ctx->REG_RETURN;
 	event->timestamp = now;
-	submit(event);
+	submit(by, event);
 }

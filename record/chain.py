@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import zlib
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ from ..errors import OutputError
 from ..schemas import EVENTS, METADATA_KEY
 from ..schemas.chain import CHECKSUM_KEY, COMMIT_KEY, SEAL, SEAL_MAGIC
 from .columns import Columns
+from .encodings import encodings
 
 
 class Sink:
@@ -96,7 +98,8 @@ class Chain:
         self._sink.rewind()
         # Readers take the Arrow schema from the footer of the whole file; 3 kB more in each commit
         # would be most of a quiet recording.
-        writer = _parquet_writer(self._sink.file, store_schema=False)
+        chosen = encodings(EVENTS.empty_table() if table is None else table)
+        writer = _parquet_writer(self._sink.file, store_schema=False, **chosen)
         try:
             if table is not None:
                 writer.write_table(table, row_group_size=max(1, table.num_rows))
@@ -173,16 +176,14 @@ def _descriptors(descriptor: int) -> set[int]:
     return same
 
 
-def _parquet_writer(sink: pa.NativeFile, *, store_schema: bool) -> pq.ParquetWriter:
+def _parquet_writer(sink: pa.NativeFile, *, store_schema: bool, **chosen: Any) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         sink,
         EVENTS,
         version="2.6",
         compression="zstd",
         compression_level=1,
-        # Times of one thread differ by little, all else repeats.
-        use_dictionary=[name for name in EVENTS.names if name != "timestamp"],
-        column_encoding={"timestamp": "DELTA_BINARY_PACKED"},
         write_page_checksum=True,
         store_schema=store_schema,
+        **chosen,
     )

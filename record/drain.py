@@ -24,9 +24,8 @@ from .losses import loss_windows
 from .privileges import Capability, renounce
 from .spans import count_events
 
-#: Two busy threads fill a ring at some 200 MB/s; look before a fifth of it can be full.
-_FILL_BYTES_PER_SECOND = 1_000_000_000
-_LONGEST_SLEEP = 0.01
+#: The kernel side wakes when the ring is filling; what comes slower is looked for so often.
+_LONGEST_SLEEP = 0.05
 _MISSED_SECONDS = 1.0
 
 
@@ -52,12 +51,12 @@ class Drain(threading.Thread):
         self.produced = 0
         self.lost = 0
         self.filtered = FilteredCounts()
+        self._too_young = 0  # calls that were still running at the end, and too short until then
         self.error: BaseException | None = None
         self._programs = programs
         self._ring = ring
         self._limit = limit_bytes
         self._keep = keep
-        self._pause = min(_LONGEST_SLEEP, ring.size / _FILL_BYTES_PER_SECOND)
         self._loss_ring = loss_ring
         self._losses: list[NDArray[Any]] = []
         self._unplaced = 0
@@ -78,6 +77,7 @@ class Drain(threading.Thread):
     def finish(self) -> None:
         """Empty the ring and end the thread."""
         self._probes_out.set()
+        self._ring.wake()
         self.join()
         # Also where the thread broke off: what came after that is to be known as lost.
         self._count_losses(at_once=True)
@@ -101,8 +101,8 @@ class Drain(threading.Thread):
                 if stopping and not self._ring.waiting():
                     self._take_waiting_entries()
                     break
-                if taken * 4 < self._ring.size:
-                    time.sleep(self._pause)
+                if taken * 8 < self._ring.size:
+                    self._ring.await_filling(_LONGEST_SLEEP)
         except BaseException as error:
             # Kept for the recorder, which sees at its next look that this thread has ended. What its
             # frames hold is a view of the ring, which could not be closed.
@@ -127,7 +127,7 @@ class Drain(threading.Thread):
         """Calls that run on: their entries wait in the kernel, and are now known to be without an exit."""
         entries, too_young = self._programs.take_waiting(time.monotonic_ns())
         self._hand_on(entries)
-        self.filtered = replace(self.filtered, brief=self.filtered.brief + too_young)
+        self._too_young = too_young
 
     def _hand_on(self, batch: NDArray[Any]) -> None:
         if len(batch):
@@ -142,7 +142,8 @@ class Drain(threading.Thread):
             self._losses.append(records)
         counts = self._programs.counts()
         self.produced, self.lost, self._unplaced, self.unfollowed, self.unnoted = counts
-        self.filtered = self._programs.filtered()
+        filtered = self._programs.filtered()
+        self.filtered = replace(filtered, brief=filtered.brief + self._too_young)
         if at_once or time.monotonic() >= self._missed_due:
             self.missed = self._programs.missed()
             self._missed_due = time.monotonic() + _MISSED_SECONDS
