@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -13,11 +11,10 @@ import typer
 from ..errors import UsageError
 from ..printable import printable
 from .completion import one_of
+from .progress import progress_bar
 from .sink import claim_output, sink
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from ..analyze.export import Weight
 
 EPILOG = """\b
@@ -103,12 +100,12 @@ def export(
         target = Path(output) if output is not None else _beside(Path(path), form.suffix)
         claim_output(target, force=force)
 
-    with _progress() as progress:
-        trace = Trace(path, Effort(progress=progress("pairing")))
+    with progress_bar("pairing") as pairing, progress_bar("exporting") as exporting:
+        trace = Trace(path, Effort(progress=pairing))
         if trace.path.suffix == ".partial":
             sys.stderr.write(f"funcsnoop: notice: {printable(trace.metadata['notices'][-1])}\n")
         selection = chosen(trace, function, process, thread, since, until, beneath=True)
-        source = Source(trace, selection, cast("Weight", weight or "time"), progress("exporting"))
+        source = Source(trace, selection, cast("Weight", weight or "time"), exporting)
         with sink(target) as out:
             form.write(source, out)
             if not source.found:
@@ -130,33 +127,3 @@ def _beside(path: Path, suffix: str) -> Path:
     """`trace.parquet` becomes `trace.folded`, and so does `trace.parquet.partial`."""
     name = path.name.removesuffix(".partial").removesuffix(".parquet")
     return path.with_name(name + suffix)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """On a terminal a bar. What this yields takes what is being done, and gives what is to be told how far
-    that is, and of how much.
-    """
-    if not sys.stderr.isatty():
-        yield lambda doing: lambda done, of: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    text = TextColumn("{task.description}")
-    columns = (text, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield lambda doing: _Stage(bar, doing)
-
-
-class _Stage:
-    """A line of the bar, from when it is first told something."""
-
-    def __init__(self, bar: Progress, doing: str) -> None:
-        self._bar, self._doing = bar, doing
-        self._task: TaskID | None = None
-
-    def __call__(self, done: int, of: int) -> None:
-        if self._task is None:
-            self._task = self._bar.add_task(self._doing, total=of)
-        self._bar.update(self._task, completed=done, total=of)

@@ -14,6 +14,7 @@ from funcsnoop.analyze.trace import Trace
 from funcsnoop.schemas.metadata import NO_END
 
 from ..unit.test_export import EVIL, RUST, demo
+from ..unit.test_incarnations import again
 from ..unit.traces import ENDED, STARTED, Recording
 from .trace_processor import query
 
@@ -166,3 +167,23 @@ def test_calls_of_every_kind(tmp_path: Path) -> None:
         ("other", 7, "worker-11", 11, None): [("main", 21_000, 200, 0, back)],
         ("other", 7, "worker-11", 11, "stack 2"): [("parse", 21_100, 200, 0, back)],
     }
+
+
+def test_a_process_whose_ids_came_again(tmp_path: Path) -> None:
+    recording = again([3_000, None], [(900, 3_000), (3_500, None)])
+    for begin in (2_000, 5_000):
+        recording.entry("f", begin, 1_000).entry("g", begin + 10, 900).exit("g", begin + 100, 900)
+    trace = funcsnoop.open(recording.write(tmp_path / "trace.parquet"))
+    slices, _ = ask(export(trace, "perfetto"))
+    found = [
+        (row["process"], row["pid"], row["upid"], row["name"], row["ts"], row["dur"]) for row in slices[1:]
+    ]
+    first, second = found[0][2], found[2][2]
+    assert first != second
+    ended = trace.metadata["ended"]["monotonic_ns"]
+    assert found == [
+        ("command 0", 7, first, "f", 2_000, 100),
+        ("command 0", 7, first, "g", 2_010, 90),
+        ("command 1", 7, second, "f", 5_000, ended - 5_000),
+        ("command 1", 7, second, "g", 5_010, 90),
+    ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import pty
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from funcsnoop.analyze.export import FORMATS
+from funcsnoop.analyze.export import FORMATS, Source
+from funcsnoop.analyze.selection import Selection
+from funcsnoop.analyze.trace import Trace
 from funcsnoop.cli import export as command
 
-from .test_analyze_command import FUNCSNOOP
 from .traces import Recording, function
 
 Run = Callable[..., Any]
@@ -230,11 +230,12 @@ def test_speedscope(run: Run, tmp_path: Path) -> None:
         assert (profile["type"], profile["unit"]) == ("evented", "nanoseconds")
 
 
-def test_progress_on_a_terminal_only(trace: Path, tmp_path: Path) -> None:
-    leader, follower = pty.openpty()
-    arguments = [FUNCSNOOP, "export", trace, "--to", "folded", "-o", tmp_path / "out"]
-    done = subprocess.run(arguments, stderr=follower, timeout=60, env=os.environ | {"TERM": "xterm"})
-    os.close(follower)
-    assert done.returncode == 0
-    assert b"pairing" in os.read(leader, 1 << 16)
-    os.close(leader)
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("selection", [Selection(), Selection().of_threads([8])], ids=["all", "some"])
+def test_progress(trace: Path, name: str, selection: Selection) -> None:
+    opened = Trace(trace)
+    told: list[tuple[int, int]] = []
+    FORMATS[name].write(Source(opened, selection, progress=lambda *step: told.append(step)), io.BytesIO())
+    assert told
+    assert all(0 < done <= opened.rows == of for done, of in told)
+    assert told == sorted(told)
