@@ -22,8 +22,12 @@ __all__ = ["FuncsnoopError", "__version__", "open"]
 __version__ = "0.1.0"
 
 
-def open(path: str | os.PathLike[str]) -> Trace:
-    """Open a trace file for analysis; raises `TraceError` where it is not one."""
+def open(path: str | os.PathLike[str], *, correct: bool = False) -> Trace:
+    """Open a trace file for analysis; raises `TraceError` where it is not one.
+
+    With `correct` durations are without what the probes cost, as `funcsnoop analyze --correct` shows them.
+    Raises `UsageError` where the recording did not measure that.
+    """
     from .analyze.trace import Trace
 
-    return Trace(path)
+    return Trace(path, correct=correct)

@@ -22,6 +22,7 @@ from ..errors import TraceError
 from ..schemas import VALUES, TraceMetadata
 from . import tables
 from .arrays import Flags, Ints
+from .correction import Costs
 from .native import Struct
 from .paired import Calls, table
 from .selection import Selection
@@ -30,7 +31,9 @@ from .walking import Source, Walks, chosen_by
 
 #: The arrays of the walk, but for those of registers: `value0` and `valid0`, and so on.
 _KINDS: Final[dict[str, Any]] = {
-    **dict.fromkeys(("parent", "outer", "start", "end", "self_ns", "entry_row", "exit_row"), np.int64),
+    **dict.fromkeys(
+        ("parent", "outer", "start", "end", "duration", "self_ns", "entry_row", "exit_row"), np.int64
+    ),
     **dict.fromkeys(("depth", "function", "caller"), np.int32),
     "status": np.int8,
     **dict.fromkeys(("self_known", "sides", "chosen"), np.uint8),
@@ -44,16 +47,16 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "caller": ("caller",),
     "start": ("start", "sides"),
     "end": ("end", "sides"),
-    "duration_ns": ("start", "end", "sides"),
+    "duration_ns": ("duration", "sides"),
     "self_ns": ("self_ns", "self_known"),
     "status": ("status",),
     **{name: (f"value{place}", f"valid{place}") for place, name in enumerate(VALUES)},
 }
 
 
-def pair(source: Source, metadata: TraceMetadata, workers: int) -> pl.DataFrame:
-    """The calls behind the events, as `paired.table` describes them. Raises TraceError."""
-    walks = Walks(source, metadata, workers)
+def pair(source: Source, metadata: TraceMetadata, workers: int, costs: Costs | None = None) -> pl.DataFrame:
+    """The calls behind the events, as `paired.table` describes them, without `costs`. Raises TraceError."""
+    walks = Walks(source, metadata, workers, costs=costs)
     total = int(walks.calls_of_thread.sum())
     threads = np.arange(len(walks.threads), dtype=np.int32)
     arrays = {name: np.empty(total, kind) for name, kind in _KINDS.items() if name not in ("sides", "chosen")}
@@ -67,7 +70,8 @@ def pair(source: Source, metadata: TraceMetadata, workers: int) -> pl.DataFrame:
 class CallRows:
     """The calls `selection` of a trace, with `columns` of `schemas.CALLS`, or `function` or `caller`.
 
-    What takes more than `memory` bytes is in a file that nobody else sees. Raises TraceError.
+    Durations are without `costs`. What takes more than `memory` bytes is in a file that nobody else sees.
+    Raises TraceError.
     """
 
     def __init__(
@@ -78,12 +82,14 @@ class CallRows:
         selection: Selection,
         workers: int,
         memory: int,
+        costs: Costs | None = None,
     ) -> None:
         self._columns = list(columns)
         self._names = tables.functions(metadata).select(
             "cookie", pl.col("demangled", "file").cast(pl.Categorical)
         )
-        walks = Walks(source, metadata, workers, columns=[name for name in VALUES if name in columns])
+        values = [name for name in VALUES if name in columns]
+        walks = Walks(source, metadata, workers, columns=values, costs=costs)
         self._first_call = np.r_[0, np.cumsum(walks.calls_of_thread)].astype(np.int64)
         self._threads: dict[str, NDArray[Any]] = {
             "process": np.array([thread.process for thread in walks.threads], np.int64),
@@ -153,7 +159,7 @@ class CallRows:
             case "start" | "end":
                 return _column(part[name], pa.int64(), (part["sides"] & (1 if name == "start" else 2)) != 0)
             case "duration_ns":
-                return _column(part["end"] - part["start"], pa.int64(), part["sides"] == 3)
+                return _column(part["duration"], pa.int64(), part["sides"] == 3)
             case "self_ns":
                 return _column(part["self_ns"], pa.int64(), part["self_known"] != 0)
             case "status":

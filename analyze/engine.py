@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..schemas import VALUES, TraceMetadata
 from . import native
 from .casts import KINDS
+from .correction import costs_of
 from .figures import KEPT, Columns, Figures, Function, functions_of, merge
 from .gather import gather
 from .memory import check_fits
@@ -80,6 +81,7 @@ def walked(source: Source, metadata: TraceMetadata, partition: Partition, questi
         parts=partition.parts,
         selection=question.selection,
         columns=question.columns,
+        costs=costs_of(metadata, partition.path) if question.correct else None,
     )
     walks.nest(_plan(question, names, partition.workers))
     functions = functions_of(metadata)
@@ -104,7 +106,8 @@ def _by_numpy(file: TraceFile, partition: Partition, question: Question) -> Figu
         assert isinstance(frame, pl.DataFrame)
         return frame.filter(mine).lazy()
 
-    paired = question.selection.of(pair(events.filter(mine).lazy(), file.metadata))
+    costs = costs_of(file.metadata, partition.path) if question.correct else None
+    paired = question.selection.of(pair(events.filter(mine).lazy(), file.metadata, costs))
     return gather(paired, file.metadata, values, question.columns, question.casts, partition.path)
 
 

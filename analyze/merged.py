@@ -48,6 +48,18 @@ class Merged(FigureReports):
         """The paths of all."""
         return ", ".join(str(trace.path) for trace, _ in self.traces)
 
+    @property
+    def times(self) -> str | None:
+        """One line: which times reports show, as of a trace."""
+        lines = {trace.times for trace, _ in self.traces}
+        corrected = [trace.corrected for trace, _ in self.traces]
+        if len(lines) == 1:
+            return lines.pop()
+        if all(corrected):
+            return "times: corrected for probes, by what was measured when each recording began"
+        other = "others corrected for probes" if any(corrected) else "with the cost of probes inside"
+        return f"times: as recorded, {other}"
+
     @cached_property
     def metadata(self) -> TraceMetadata:
         """That of the first, with the arguments, events and losses of all."""
@@ -101,6 +113,7 @@ class Merged(FigureReports):
                     question,
                     selection=_narrowed(selection, question.selection, places),
                     memory=effort.memory // jobs,
+                    correct=trace.corrected,
                 ),
             )
             for (trace, selection), places in zip(self.traces, self._functions[1], strict=True)

@@ -22,7 +22,7 @@ from .arrays import Flags, Ints
 from .encoding import unknown_function
 
 #: As in walk.h: a library that was built from other sources is not called.
-_VERSION: Final = 2
+_VERSION: Final = 3
 _NO_MEMORY, _STRANGER, _CHANGED = -1, -2, -3
 
 #: Registers of an event: arg0 … arg5, ret_val.
@@ -51,15 +51,16 @@ _STRUCTS: Final[dict[str, dict[str, str | None]]] = {
         **_each("value", "u8"), **_each("valid", "u1"), **_each("offset", None),
     },
     "setup": {
-        "functions": None, "cookie": "u8", "exit_traced": "u1",
+        "functions": None, "cookie": "u8", "exit_traced": "u1", "outside": "i8", "inside": "i8",
         "loss_start": "i8", "loss_end": "i8", "loss_frame": "u8", "anywhere": None,
         "losing": None, "losing_thread": "u8", "loss_bounds": "i8",
         "tgids": "u8", "tgid_count": None, "pids": "u8", "pid_count": None, "part": None, "parts": None,
     },
     "rows": {
         "parent": "i8", "outer": "i8", "depth": "i4", "function": "i4", "caller": "i4", "start": "i8",
-        "end": "i8", "self_ns": "i8", "self_known": "u1", "entry_row": "i8", "exit_row": "i8", "status": "i1",
-        "sides": "u1", "chosen": "u1", **_each("value", "u8"), **_each("valid", "u1"),
+        "end": "i8", "duration": "i8", "self_ns": "i8", "self_known": "u1", "entry_row": "i8",
+        "exit_row": "i8", "status": "i1", "sides": "u1", "chosen": "u1",
+        **_each("value", "u8"), **_each("valid", "u1"),
     },
     "plan": {
         "layers": None, "functions": "u1", "beneath": None, "since": None, "until": None, "tally": None,

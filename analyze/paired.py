@@ -28,6 +28,7 @@ class Calls:
     caller: Codes
     start: Ints
     end: Ints
+    duration: Ints
     self_ns: Ints
     self_known: Flags
     entry_row: Ints
@@ -86,7 +87,7 @@ def table(parts: list[Calls], threads: Sequence[Thread]) -> pl.DataFrame:
         "caller": column(joined["caller"], pa.uint32(), joined["caller"] >= 0),
         "start": column(start, pa.int64(), known["entry"]),
         "end": column(end, pa.int64(), known["exit"]),
-        "duration_ns": column(end - start, pa.int64(), both),
+        "duration_ns": column(joined["duration"], pa.int64(), both),
         "self_ns": column(joined["self_ns"], pa.int64(), joined["self_known"].astype(np.bool_)),
         "entry_row": column(joined["entry_row"], pa.int64(), known["entry"]),
         "exit_row": column(joined["exit_row"], pa.int64(), known["exit"]),

@@ -14,6 +14,7 @@ import polars as pl
 from ..schemas import TraceMetadata
 from . import chains, nesting
 from .arrays import Addresses, Codes, Flags, Ints
+from .correction import Costs
 from .encoding import encode, function_rows, is_entry, thread_keys
 from .incarnations import Incarnations
 from .losses import LossWindows
@@ -32,16 +33,18 @@ EVENT_BYTES = 200
 NEEDS = ["type", "cookie", "pid", "tgid", "timestamp", "frame"]
 
 
-def pair(events: pl.LazyFrame, metadata: TraceMetadata) -> pl.LazyFrame:
+def pair(events: pl.LazyFrame, metadata: TraceMetadata, costs: Costs | None = None) -> pl.LazyFrame:
     """The calls behind `events`, which need the columns `NEEDS`; within a thread they stand in order.
 
-    Yields the table that `paired.table` describes. Raises TraceError where the events name a function
-    that the metadata lacks.
+    Yields the table that `paired.table` describes, its durations without `costs`. Raises TraceError where
+    the events name a function that the metadata lacks.
     """
-    return table(*_pair_threads(events, metadata)).lazy()
+    return table(*_pair_threads(events, metadata, costs)).lazy()
 
 
-def _pair_threads(events: pl.LazyFrame, metadata: TraceMetadata) -> tuple[list[Calls], list[Thread]]:
+def _pair_threads(
+    events: pl.LazyFrame, metadata: TraceMetadata, costs: Costs | None
+) -> tuple[list[Calls], list[Thread]]:
     """Pair the events batch by batch; the columns of the events go when this returns."""
     incarnations = Incarnations(metadata)
     columns = incarnations.told_apart(events.select(NEEDS).collect().to_arrow())
@@ -71,7 +74,7 @@ def _pair_threads(events: pl.LazyFrame, metadata: TraceMetadata) -> tuple[list[C
         rows = by_thread[starts[low] : starts[high]]
         thread = code[rows] - np.int32(low)
         mine = seen if len(keys) == 1 else seen.take(rows)
-        return _pair_batch(rows, thread, mine, exit_traced, threads[low:high], windows)
+        return _pair_batch(rows, thread, mine, exit_traced, threads[low:high], windows, costs)
 
     # NumPy lets go of the interpreter's lock while it works on arrays.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -98,6 +101,7 @@ def _pair_batch(
     exit_traced: Flags,
     threads: list[Thread],
     windows: LossWindows,
+    costs: Costs | None,
 ) -> Calls:
     """Pair the events of whole threads, which stand one after the other; calls are numbered from 0."""
     count = len(rows)
@@ -146,10 +150,14 @@ def _pair_batch(
 
     start = timestamp[at]
     end = np.where(complete, timestamp[other], start)
-    duration = end - start
+    clock = timestamp if costs is None else costs.clock(timestamp, is_entry, function)
+    duration = np.where(complete, clock[other] - clock[at], 0)
     self_ns = duration.copy()
     inner = whole[outer[whole] >= 0]
     np.subtract.at(self_ns, outer[inner], duration[inner])
+    if costs is not None:
+        # A probe that once took less than it usually does.
+        duration, self_ns = np.maximum(duration, 0), np.maximum(self_ns, 0)
 
     ended = np.array([t.ended for t in threads], np.bool_)[thread[at]]
     lost = np.zeros(len(at), np.bool_)
@@ -171,6 +179,7 @@ def _pair_batch(
         caller=np.where(parent >= 0, called[parent], -1).astype(np.int32),
         start=start,
         end=end,
+        duration=duration,
         self_ns=self_ns,
         self_known=self_known,
         entry_row=np.where(entered, rows[at], -1),

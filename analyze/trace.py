@@ -23,6 +23,7 @@ from .answers import Answers
 from .call_reports import CallReports
 from .call_rows import CallRows
 from .casts import Cast, parse_all
+from .correction import costs_of, times_shown
 from .effort import Effort
 from .engine import figures_of
 from .figure_reports import FigureReports
@@ -48,9 +49,15 @@ class Trace(FigureReports, CallReports):
     `path` is not a trace, or is damaged, which may show only when its events are read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], effort: Effort | None = None) -> None:
-        """`effort`: what to spend on answers, by default all processors and half of the free memory."""
+    def __init__(
+        self, path: str | os.PathLike[str], effort: Effort | None = None, *, correct: bool = False
+    ) -> None:
+        """`effort`: what to spend on answers, by default all processors and half of the free memory.
+
+        With `correct` durations are without what probes cost; raises UsageError where that is not known.
+        """
         self._file = TraceFile(path)
+        self._costs = costs_of(self._file.metadata, str(path)) if correct else None
         self._effort = effort or Effort()
 
     def __repr__(self) -> str:
@@ -74,6 +81,16 @@ class Trace(FigureReports, CallReports):
         return self._file.rows
 
     @property
+    def corrected(self) -> bool:
+        """Whether durations are without what probes cost."""
+        return self._costs is not None
+
+    @property
+    def times(self) -> str | None:
+        """One line: whether times are as recorded, or corrected; None where they could not be corrected."""
+        return times_shown(self.metadata, self._costs)
+
+    @property
     def events(self) -> pl.LazyFrame:
         """The events as in `schemas.EVENTS`, in file order, and `time`, Datetime("ns", "UTC").
 
@@ -92,10 +109,10 @@ class Trace(FigureReports, CallReports):
         """The calls without names and arguments, as `paired.table` describes them; computed once."""
         check_fits(self._file.name, self.rows, EVENT_BYTES)
         if native.library() is not None:
-            return call_rows.pair(self._source(2), self.metadata, self._effort.jobs).lazy()
+            return call_rows.pair(self._source(2), self.metadata, self._effort.jobs, self._costs).lazy()
         events = pl.from_arrow(self._file.table(NEEDS))
         assert isinstance(events, pl.DataFrame)
-        return pair(events.lazy(), self.metadata)
+        return pair(events.lazy(), self.metadata, self._costs)
 
     def chosen(self, paired: Chosen | None = None) -> pl.LazyFrame:
         """The calls that `paired` stands for, of those in the property `paired`."""
@@ -112,7 +129,8 @@ class Trace(FigureReports, CallReports):
         if isinstance(paired, pl.LazyFrame):
             return Answers.of(gather(paired, self.metadata, self.values, columns, casts), casts)
         selection = Selection() if paired is None else paired
-        question = Question(selection, tuple(columns), tuple(casts) if columns else (), self._effort.memory)
+        read = tuple(casts) if columns else ()
+        question = Question(selection, tuple(columns), read, self._effort.memory, self.corrected)
         answers = self._kept.find(question)
         if answers is None:
             partition = Partition(str(self.path), workers=self._effort.jobs)
@@ -186,7 +204,7 @@ class Trace(FigureReports, CallReports):
 
     def _call_rows(self, columns: Sequence[str], selection: Selection) -> CallRows:
         source, effort = self._source(2), self._effort
-        return CallRows(source, self.metadata, columns, selection, effort.jobs, effort.memory)
+        return CallRows(source, self.metadata, columns, selection, effort.jobs, effort.memory, self._costs)
 
     def around(
         self, call_ids: Sequence[int], columns: Sequence[str], *, inside: bool = False

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..schemas import VALUES, TraceMetadata
 from .arrays import Ints
+from .correction import Costs
 from .encoding import is_entry
 from .incarnations import Incarnations
 from .losses import LossWindows, ThreadLosses
@@ -48,7 +49,7 @@ class Walks:
     """`count` walks at once through one trace, each of some of its threads; the first pass is done.
 
     `part` and `parts` are as in `Partition`; `columns` are the registers that the second pass needs. Only
-    threads that calls of `selection` can be of are walked at all.
+    threads that calls of `selection` can be of are walked at all. Durations are without `costs`.
     """
 
     threads: list[Thread]  # in order of (tgid, pid)
@@ -64,6 +65,7 @@ class Walks:
         parts: int = 1,
         selection: Selection | None = None,
         columns: Sequence[str] = (),
+        costs: Costs | None = None,
     ) -> None:
         self._source = source
         self._incarnations = Incarnations(metadata)
@@ -76,6 +78,7 @@ class Walks:
                     part + parts * number,
                     parts * count,
                     selection or Selection(),
+                    costs,
                 )
             )
             for number in range(count)
@@ -154,7 +157,12 @@ def _buffers(column: pa.ChunkedArray[Any]) -> tuple[NDArray[Any], NDArray[np.uin
 
 
 def _setup(
-    metadata: TraceMetadata, incarnations: Incarnations, part: int, parts: int, selection: Selection
+    metadata: TraceMetadata,
+    incarnations: Incarnations,
+    part: int,
+    parts: int,
+    selection: Selection,
+    costs: Costs | None,
 ) -> Struct:
     functions = metadata["functions"]
     windows = LossWindows(metadata, incarnations)
@@ -169,6 +177,7 @@ def _setup(
         functions=len(functions),
         cookie=np.array([f["cookie"] for f in functions], np.uint64),
         exit_traced=np.array([f["exit"] != "none" for f in functions], np.uint8),
+        **({} if costs is None else {"outside": costs.outside, "inside": costs.inside}),
         loss_start=starts,
         loss_end=ends,
         loss_frame=frames,

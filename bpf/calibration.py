@@ -94,10 +94,11 @@ def measure(programs: Programs, strategy: Strategy, kinds: Sequence[ProbeKind]) 
         for i, kind in enumerate(kinds):
             count = _suitable(process, places[i])
             ring.take()
-            probed = _time(process, places[i], count)
+            for _ in range(_ROUNDS):
+                process.call(places[i], count)
             events = ring.take()
-            inside = _inside(events[events["cookie"] == i + 1])
-            costs.append(ProbeCost(kind, max(0.0, probed - alone[i]), inside))
+            events = events[events["cookie"] == i + 1]
+            costs.append(ProbeCost(kind, max(0.0, _between(events) - alone[i]), _inside(events)))
         return costs
 
 
@@ -169,6 +170,12 @@ def _time(process: _Caller, place: int, count: int) -> float:
     asking = min(process.call(place, 1) for _ in range(_ROUNDS))
     calling = min(process.call(place, count) for _ in range(_ROUNDS))
     return (calling - asking) / (count - 1)
+
+
+def _between(events: NDArray[Any]) -> float:
+    """The median time from an entry to the next; what interrupts a call now and then is not in it."""
+    entries = events["timestamp"][(events["type"] == ENTRY) | (events["type"] >= SPAN)]
+    return float(np.median(np.diff(entries.astype(np.int64)))) if len(entries) > 1 else 0.0
 
 
 def _inside(events: NDArray[Any]) -> float:

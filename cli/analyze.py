@@ -98,6 +98,9 @@ def analyze(
         metavar="FUNC:ARG=TYPE",
         help="Read a register as i8 … i64, u8 … u64, ptr or bool; repeatable.",
     ),
+    correct: bool = typer.Option(
+        False, "--correct", help="Take off what probes cost, as measured when the recording began."
+    ),
     form: str = typer.Option(
         "table",
         "--format",
@@ -184,7 +187,7 @@ def analyze(
         present.check_sort(REPORTS[report], wanted)
 
     def choose(path: str, effort: Effort) -> Choice:
-        trace = Trace(path, effort)
+        trace = Trace(path, effort, correct=correct)
         if trace.path.suffix == ".partial" and report != "summary":
             # The last notice says what that means; the summary shows it itself.
             sys.stderr.write(f"funcsnoop: notice: {printable(trace.metadata['notices'][-1])}\n")

@@ -99,10 +99,16 @@ class Choice:
         return self.trace.loss_of(self.calls)
 
     def left_out(self) -> str:
-        """The line that ends a report, or the lines of both traces."""
+        """The lines that end a report: which times it shows, and what it leaves out, a diff of each side."""
         if self.other is None:
-            return f"{self.loss}\n"
-        return f"A {self.loss}\nB {self.other.loss}\n"
+            times = [self.trace.times]
+            losses = [str(self.loss)]
+        else:
+            times = [self.trace.times, self.other.trace.times]
+            if times[0] != times[1]:
+                times = [f"{side} {line}" for side, line in zip("AB", times, strict=True) if line]
+            losses = [f"A {self.loss}", f"B {self.other.loss}"]
+        return "".join(f"{line}\n" for line in [*dict.fromkeys(times), *losses] if line)
 
     def losses(self, tgid: int | None = None, pid: int | None = None) -> list[LossWindow]:
         """When events were lost, of a thread or that may be its, in order; of all threads without one."""

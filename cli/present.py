@@ -86,7 +86,7 @@ def _summaries(
                 text.write("\n")
             shown = io.StringIO()
             write_summary(one, shown, width)
-            shown.write(f"{_estimated('summary', choice)}{choice.loss}\n")
+            shown.write(_estimated("summary", choice) + choice.left_out())
             text.write(fenced(shown.getvalue()) if form == "markdown" else shown.getvalue())
         else:
             found.append(one)

@@ -69,6 +69,7 @@ static void set_row(struct walk *walk, struct thread *thread, int64_t id, int32_
 	SET(caller, id, parent ? parent->function : -1);
 	SET(start, id, time);
 	SET(end, id, time);
+	SET(duration, id, 0);
 	SET(self_ns, id, 0);
 	SET(self_known, id, 0);
 	SET(entry_row, id, -1);
@@ -248,14 +249,29 @@ static int32_t find(struct walk *walk, struct thread *thread, int32_t function, 
 	return *last;
 }
 
+/* A thread's time at an event, without what probes have cost until then. */
+static int64_t clock_at(const struct walk *walk, struct thread *thread, int entry, int32_t function, int64_t time)
+{
+	int64_t clock;
+
+	if (!walk->outside)
+		return time;
+	if (entry)
+		thread->cost += walk->outside[function];
+	clock = (int64_t)((uint64_t)time - (uint64_t)thread->cost);
+	if (entry)
+		thread->cost += walk->inside[function];
+	return clock;
+}
+
 static void leave(struct walk *walk, struct thread *thread, const struct batch *batch, int64_t i,
-		  int32_t function)
+		  int32_t function, int64_t clock)
 {
 	int64_t time = batch->timestamp[i];
 	int32_t at = find(walk, thread, function, batch->frame[i]);
 	struct open_call *call = &thread->open[at];
 	struct open_call *outer = outer_of(thread, call);
-	int64_t duration = (int64_t)((uint64_t)time - (uint64_t)call->start);
+	int64_t duration = (int64_t)((uint64_t)clock - (uint64_t)call->clock);
 	int64_t self_ns = (int64_t)((uint64_t)duration - (uint64_t)call->inner_ns);
 
 	/* What outlasts the call that it began in leaves nobody's own time known. */
@@ -266,10 +282,16 @@ static void leave(struct walk *walk, struct thread *thread, const struct batch *
 	}
 	if (outer)
 		outer->inner_ns = (int64_t)((uint64_t)outer->inner_ns + (uint64_t)duration);
+	if (walk->outside) {
+		/* A probe that once took less than it usually does. */
+		duration = duration < 0 ? 0 : duration;
+		self_ns = self_ns < 0 ? 0 : self_ns;
+	}
 	if (thread->indexed)
 		*map_find(&thread->by_frame, call->frame) = call->earlier;
 	if (walk->wants_rows) {
 		SET(end, call->id, time);
+		SET(duration, call->id, duration);
 		SET(self_ns, call->id, self_ns);
 		SET(self_known, call->id, !call->self_unknown);
 		SET(exit_row, call->id, batch->first_row + i);
@@ -277,7 +299,7 @@ static void leave(struct walk *walk, struct thread *thread, const struct batch *
 		SET(sides, call->id, 3);
 	}
 	if (call->way >= 0) {
-		tally_leave(walk, thread, call, time, self_ns);
+		tally_leave(walk, thread, call, time, duration, self_ns);
 		for (int column = 0; call->held && column < ARGS; column++)
 			if (call->held & 1 << column)
 				tally_register(walk, function, column, thread->held[ARGS * at + column],
@@ -344,13 +366,14 @@ void nest_event(struct walk *walk, struct thread *thread, const struct batch *ba
 	int entry = batch->entry[at];
 	uint64_t frame = batch->frame[at];
 	int64_t time = batch->timestamp[at];
+	int64_t clock = clock_at(walk, thread, entry, function, time);
 
 	if (thread->left_count)
 		settle(walk, thread, frame, time);
 	if (thread->unfinished >= 0)
 		close_left(walk, thread, frame, time);
 	if (!entry && matched) {
-		leave(walk, thread, batch, at, function);
+		leave(walk, thread, batch, at, function, clock);
 		return;
 	}
 	int64_t id = thread->base + thread->started++;
@@ -383,6 +406,7 @@ void nest_event(struct walk *walk, struct thread *thread, const struct batch *ba
 	}
 	struct open_call *call = enter(walk, thread, id, matched, function, frame, time);
 
+	call->clock = clock;
 	call->way = way;
 	call->within = within;
 	if (!matched)

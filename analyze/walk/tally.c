@@ -142,12 +142,11 @@ void tally_enter(struct walk *walk, struct thread *thread, struct open_call *cal
 
 /* It is complete. */
 void tally_leave(struct walk *walk, struct thread *thread, const struct open_call *call, int64_t time,
-		 int64_t self_ns)
+		 int64_t duration, int64_t self_ns)
 {
 	struct way *way = &walk->tally.ways[call->way];
 	struct thread_tally *own = &thread->tally;
 	struct function_tally *function = walk->tally.functions[way->function];
-	int64_t duration = (int64_t)((uint64_t)time - (uint64_t)call->start);
 
 	own->open--;
 	(*nested(walk, &own->functions, way->function))--;

@@ -118,7 +118,7 @@ int32_t tally_call(struct walk *walk, struct thread *thread, const struct open_c
 		   int64_t time);
 void tally_enter(struct walk *walk, struct thread *thread, struct open_call *call);
 void tally_leave(struct walk *walk, struct thread *thread, const struct open_call *call, int64_t time,
-		 int64_t self_ns);
+		 int64_t duration, int64_t self_ns);
 void tally_status(struct walk *walk, int32_t way, int status);
 void tally_register(struct walk *walk, int32_t function, int column, uint64_t value, int64_t duration);
 void tally_end(struct walk *walk);

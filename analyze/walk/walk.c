@@ -26,6 +26,8 @@ void walk_free(struct walk *walk)
 	}
 	free(walk->threads);
 	free(walk->exit_traced);
+	free(walk->outside);
+	free(walk->inside);
 	free(walk->chosen);
 	free(walk->kinds);
 	tally_free(walk);
@@ -37,6 +39,17 @@ void walk_free(struct walk *walk)
 	free(walk);
 }
 
+static void *copy(struct walk *walk, const void *from, int64_t bytes)
+{
+	void *to = NULL;
+
+	if (from) {
+		to = walk_grow(walk, NULL, bytes, 1);
+		memcpy(to, from, bytes);
+	}
+	return to;
+}
+
 static void setup_walk(struct walk *walk, const struct setup *setup)
 {
 	walk->functions = setup->functions;
@@ -45,6 +58,8 @@ static void setup_walk(struct walk *walk, const struct setup *setup)
 	walk->exit_traced = walk_grow(walk, NULL, setup->functions, 1);
 	if (setup->functions)
 		memcpy(walk->exit_traced, setup->exit_traced, setup->functions);
+	walk->outside = copy(walk, setup->outside, setup->functions * sizeof(*walk->outside));
+	walk->inside = copy(walk, setup->inside, setup->functions * sizeof(*walk->inside));
 	for (int64_t i = 0; i < setup->functions; i++)
 		*map_insert(walk, &walk->function_of, setup->cookie[i]) = (int32_t)i;
 	walk->all_tgids = !setup->tgids;
@@ -192,17 +207,6 @@ void walk_threads(const struct walk *walk, uint64_t *key, int64_t *events, int64
 		calls[i] = walk->threads[i]->calls;
 		first[i] = walk->threads[i]->first;
 	}
-}
-
-static void *copy(struct walk *walk, const void *from, int64_t bytes)
-{
-	void *to = NULL;
-
-	if (from) {
-		to = walk_grow(walk, NULL, bytes, 1);
-		memcpy(to, from, bytes);
-	}
-	return to;
 }
 
 /*

@@ -20,7 +20,7 @@
 #include "tally.h"
 
 /* Goes up with every change that analyze/native.py must know of. */
-#define WALK_VERSION 2
+#define WALK_VERSION 3
 
 /* What the functions called from Python return; else the number of rows that were taken. */
 #define WALK_NO_MEMORY -1
@@ -53,6 +53,9 @@ struct setup {
 	int64_t functions;
 	const uint64_t *cookie;
 	const uint8_t *exit_traced;
+	/* Where times are corrected, what probes cost by function, else NULL: see analyze/correction.py. */
+	const int64_t *outside;
+	const int64_t *inside;
 	/* Windows of all threads: `anywhere` ones first. */
 	const int64_t *loss_start;
 	const int64_t *loss_end;
@@ -86,6 +89,7 @@ struct rows {
 	int32_t *caller;
 	int64_t *start;
 	int64_t *end;
+	int64_t *duration;
 	int64_t *self_ns;
 	uint8_t *self_known;
 	int64_t *entry_row;
@@ -140,6 +144,7 @@ struct open_call {
 	int64_t id;
 	uint64_t frame;
 	int64_t start;
+	int64_t clock; /* at the entry, without what probes have cost until then */
 	int64_t inner_ns; /* of the complete calls inside that no call between has taken */
 	int64_t outer_id; /* the innermost complete call around it, -1 without */
 	int64_t entry_row;
@@ -193,6 +198,7 @@ struct thread {
 	int64_t seen; /* events */
 	int64_t base; /* call_id of its first call */
 	int64_t started; /* calls */
+	int64_t cost; /* of all probes so far */
 	struct open_call *open;
 	int32_t open_size;
 	int32_t free_open;
@@ -213,6 +219,8 @@ struct walk {
 	int64_t functions;
 	struct map function_of; /* cookie -> row */
 	uint8_t *exit_traced;
+	int64_t *outside; /* NULL where times are not corrected */
+	int64_t *inside;
 	struct losses *losses; /* anywhere; then surely and perhaps of each losing thread */
 	struct map losing;
 	int64_t losses_count;

@@ -1,0 +1,50 @@
+"""Times corrected for what probes cost, against those of the same program without probes."""
+
+from statistics import median
+from subprocess import check_output
+
+import polars as pl
+
+import funcsnoop
+from funcsnoop.analyze.trace import Trace
+
+NUMBERS = (1, 10, 100, 1000)
+ROUNDS = 3
+#: Each exit at a `ret`, each entry at a `mov`: both are single-stepped, the dearest kind of probe.
+OPTIONS = ["--exit", "ret", "--site", "entry", "-f", "inner", "-f", "outer"]
+
+
+def times_by_calls(trace: Trace) -> dict[int, float]:
+    """The median inclusive time of an `outer`, by how many calls of `inner` it made."""
+    calls = trace.calls().collect()
+    inside = calls.filter(pl.col("name") == "inner").group_by("parent_id").len("number")
+    outer = calls.filter(pl.col("name") == "outer").join(inside, left_on="call_id", right_on="parent_id")
+    return dict(outer.group_by("number").agg(pl.col("duration_ns").median()).rows())
+
+
+def test_corrected_times_are_those_without_probes(build, record):
+    program = build("inner_work.c", "-O1")
+
+    def untraced(iterations: int) -> dict[int, int]:
+        lines = check_output([program, str(iterations), *map(str, NUMBERS)], text=True).splitlines()
+        return {int(number): int(taken) for number, taken in (line.split() for line in lines)}
+
+    # inner is to take half as long as its probes, whatever the machine.
+    probed = record(OPTIONS, [program, "1", "1"])
+    (cost,) = probed.metadata["probe_costs"]
+    assert (cost["site_class"], cost["exit"]) == ("stepped", "ret")
+    iterations = round(20_000 * cost["call_ns"] / 2 / (untraced(20_000)[10] / 10))
+
+    true, recorded, corrected = [], [], []
+    for _ in range(ROUNDS):
+        true.append(untraced(iterations))
+        trace = record(OPTIONS, [program, str(iterations), *map(str, NUMBERS)])
+        assert trace.metadata["counts"]["produced"] == trace.metadata["counts"]["recorded"]
+        recorded.append(times_by_calls(trace))
+        corrected.append(times_by_calls(funcsnoop.open(trace.path, correct=True)))
+    for number in NUMBERS:
+        with_probes, without, truth = (
+            median(found[number] for found in each) for each in (recorded, corrected, true)
+        )
+        assert with_probes > 2 * truth, number
+        assert abs(without / truth - 1) < 0.1, (number, without / truth)
