@@ -9,8 +9,8 @@ import _thread
 import errno
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum, auto
 from types import TracebackType
 from typing import NamedTuple
@@ -31,8 +31,8 @@ from .layout import (
 )
 from .program import Programs
 
-#: How long old links wait at most for the events that new ones have left to them.
-_PATIENCE_SECONDS = 0.1
+#: How often, and how long each time, old links wait for the events that new ones have left to them.
+_PATIENCE, _PATIENCE_SECONDS = 100, 0.001
 
 
 class _Side(Enum):
@@ -141,33 +141,37 @@ class Links:
         for program in ("generic_entry", *(("generic_leave", "entry_and_leave") if leaves else ())):
             self._programs.load(program, kind)
 
-    @contextmanager
-    def exchange(self) -> Iterator[None]:
-        """Exchange all links for those that the block makes, at one moment, at the block's end; once only.
+    def exchange(self, make: Callable[[], None]) -> tuple[int, int]:
+        """Exchange all links for those that `make` makes, at one moment; once only. That moment lies between
+        the times that are returned (CLOCK_MONOTONIC, ns).
 
         What is entered before and left after that is seen at both sides, where the new links see them;
-        nothing is seen twice. If the block raises, all stays as it was.
+        nothing is seen twice. If `make` raises, all stays as it was.
         """
         old = self._exits, self._entries
         self._exits, self._entries = {}, {}
         self._turn += 1
         self._programs.set_turn(self._turn - 1, coming=self._turn)
         try:
-            yield
+            make()
         except BaseException:
             self._close(self._exits, self._entries)
             self._exits, self._entries = old
             self._turn -= 1
             self._programs.set_turn(self._turn)
             raise
+        before = time.monotonic_ns()
         self._programs.set_turn(self._turn, coming=self._turn)
+        after = time.monotonic_ns()
         # A thread can stand between a `ret` and the return probe. One that does so for long has gone on by
         # a tail jump, say.
-        end = time.monotonic() + _PATIENCE_SECONDS
-        while self._programs.has_passed_over() and time.monotonic() < end:
-            time.sleep(_PATIENCE_SECONDS / 100)
+        for _ in range(_PATIENCE):
+            time.sleep(_PATIENCE_SECONDS)
+            if not self._programs.has_passed_over():
+                break
         self._close(*old)
         self._programs.set_turn(self._turn)
+        return before, after
 
     def detach(self, pid: int) -> None:
         """Take out the probes that only process `pid` has."""

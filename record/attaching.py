@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Final
 
 from ..bpf.links import Leave, Links, Probe
 from ..errors import TargetError
@@ -67,17 +68,21 @@ class Attaching:
         self._new_code = None
         new = len(added(self._plan).functions)
         self._plan = without_returns(self._plan)
-        with self._links.exchange():
-            for tgids in [self._tgids] if self._filter_in_program else [(tgid,) for tgid in self._tgids]:
-                with suppress(TargetError):  # gone meanwhile
-                    self._attach(tgids)
-            now = time.monotonic_ns()
-        self.windows.append(_unseen_exits(now))
+        before, after = self._links.exchange(self._attach_to_the_living)
+        self.windows.append(_unseen_exits(before, after))
         unseen = f", those of {new:,} function{'s' * (new > 1)} not at all" if new else ""
         self._notices.append(
-            f"after {(now - started_ns) / 1e9:.2f} s return probes were taken out ({danger}): "
+            f"after {(after - started_ns) / 1e9:.2f} s return probes were taken out ({danger}): "
             f"since then exits are seen at return instructions{unseen}"
         )
+
+    def _attach_to_the_living(self) -> None:
+        if self._filter_in_program:
+            self._attach(self._tgids)
+            return
+        for tgid in self._tgids:
+            with suppress(TargetError):
+                self._attach([tgid])
 
     def _attach(self, tgids: Iterable[int]) -> None:
         """Link every module, with a filter for each of `tgids` that maps it unless the program filters."""
@@ -96,7 +101,18 @@ def _probe(function: PlannedFunction) -> Probe:
     return Probe(function.site, function.cookie, function.exit == "return", leaves, function.moved)
 
 
-def _unseen_exits(now: int) -> LossWindow:
+#: A thread can be interrupted between that a probe counts and that it takes the time.
+_LATE_NS: Final = 10_000_000
+
+
+def _unseen_exits(before: int, after: int) -> LossWindow:
     """Calls that were under way then may have lost their exits: where these are seen no more, and where the
     function had gone on to another one by a tail jump, which only its return probe would have seen return."""
-    return {"pid": None, "tgid": None, "start_ns": now, "end_ns": now, "frame": ANY_FRAME, "events": 0}
+    return {
+        "pid": None,
+        "tgid": None,
+        "start_ns": before,
+        "end_ns": after + _LATE_NS,
+        "frame": ANY_FRAME,
+        "events": 0,
+    }

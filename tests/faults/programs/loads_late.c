@@ -81,6 +81,8 @@ int main(int argc, char **argv)
 	catch_through = dlsym(load(argv[1], RTLD_NOW), "catch_through");
 	while (relays++, is_hijacked())
 		usleep(1000);
+	/* What is left so shortly after the exchange may have lost its exit to it. */
+	usleep(100000);
 	for (long i = 0; i < 23; i++)
 		sum += catch_through(relay, i);
 	over = 1;
