@@ -57,7 +57,8 @@ def log_scale(low: float, high: float) -> alt.Scale:
 
 def title(text: str, trace: Trace, paired: Chosen, *notes: str) -> alt.TitleParams:
     """A title whose subtitle says what is left out of the chart of the calls `paired`."""
-    subtitle = [*notes, str(trace.loss_of(paired))]
+    times = [trace.times] if trace.corrected and trace.times else []
+    subtitle = [*notes, *times, str(trace.loss_of(paired))]
     return alt.TitleParams(
         printable(text), subtitle=subtitle, anchor="start", offset=18, subtitleColor="gray"
     )

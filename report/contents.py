@@ -76,7 +76,7 @@ def contents(
     loss = trace.loss_of(paired)
     began = trace.metadata["started"]["monotonic_ns"]
     return {
-        "facts": facts(trace.metadata, str(trace.path), list(selection)),
+        "facts": facts(trace.metadata, str(trace.path), _times(trace), list(selection)),
         "loss": losses(loss, lane_span),
         "offset": lane_span.start - began if start is not None else 0,
         "length": lane_span.end - lane_span.start,
@@ -100,3 +100,10 @@ def contents(
         "threads": rows.threads(lanes, gathered.lanes.busy.tolist(), lane_span),
         "threads_left_out": len(threads) - len(lanes),
     }
+
+
+def _times(trace: Trace) -> str:
+    """What durations on the page are; where threads are drawn over time, that is as recorded in any case."""
+    if trace.corrected and trace.times:
+        return trace.times.removeprefix("times: ") + "; threads over time are as recorded"
+    return "as recorded, with the cost of probes inside"

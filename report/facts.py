@@ -15,8 +15,10 @@ WINDOWS = 200
 TEXTS: Final = ("tool_version", "host", "kernel", "architecture", "end_reason", "attach")
 
 
-def facts(metadata: TraceMetadata, path: str, selection: list[str]) -> dict[str, Any]:
-    """The recording: what, where, when and how. `selection` says which calls were chosen."""
+def facts(metadata: TraceMetadata, path: str, times: str, selection: list[str]) -> dict[str, Any]:
+    """The recording: what, where, when and how. `times` says what durations are, `selection` which calls were
+    chosen.
+    """
     return {
         "trace": path,
         **{key: budget.cut(metadata[key]) for key in TEXTS},
@@ -34,6 +36,7 @@ def facts(metadata: TraceMetadata, path: str, selection: list[str]) -> dict[str,
         "process_count": len(metadata["processes"]),
         "probe_costs": budget.fitting(metadata["probe_costs"], budget.NOTES),
         "notices": budget.fitting(map(budget.cut, metadata["notices"]), budget.NOTES),
+        "times": times,
         "selection": selection,
     }
 

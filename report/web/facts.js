@@ -42,6 +42,7 @@ function drawRecording(data) {
     ["Events", `${count(loss.produced)} produced, ${count(loss.recorded)} recorded, ${count(loss.lost)} lost${causes.length ? ` (${causes.join(", ")})` : ""}` + (loss.after_limit ? `, ${count(loss.after_limit)} past the limit` : "")],
     ["Left out on purpose", filtered.length ? filtered.join(", ") : "nothing"],
     ["Cost of probes", facts.probe_costs.length ? list(facts.probe_costs.map(probeCost)) : "not known"],
+    ["Times", facts.times],
     ["Calls left out of times", left.length ? left.join(", ") : "none"],
     ["Notices", facts.notices.length ? list(facts.notices.map(printable)) : "none"],
   ];

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import funcsnoop
+from funcsnoop import plot
 from funcsnoop.analyze import call_rows, pairing
 from funcsnoop.analyze.correction import Costs, costs_of
 from funcsnoop.analyze.question import Question
 from funcsnoop.errors import UsageError
 
 from .test_analyze_command import Run
+from .test_report import page_data
 from .test_walk import SEEDS, soup
 from .traces import Recording, function
 from .trees import PROGRAMS, Node, record
@@ -172,3 +174,12 @@ def test_merged_traces_are_corrected_each_by_its_own_costs(run: Run, tmp_path: P
     found = {row["function"]: row["total_ns"] for row in json.loads(done.stdout)}
     assert found["f"] == 730 + 1000 - 40 - 2 * 110 - 40
     assert "times: corrected for probes, by what was measured when each recording began\n" in done.stderr
+
+
+def test_pages_and_charts_of_corrected_traces_say_so(tmp_path: Path) -> None:
+    path = nested().write(tmp_path / "t.parquet")
+    for correct, says in ((False, "as recorded, with"), (True, "corrected for probes: 0.04 to 0.1 us")):
+        trace = funcsnoop.open(path, correct=correct)
+        assert page_data(trace.report().html)["facts"]["times"].startswith(says)
+        subtitle = plot.latency(trace).to_dict()["title"]["subtitle"]
+        assert any("corrected for probes" in line for line in subtitle) == correct
