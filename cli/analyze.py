@@ -13,6 +13,7 @@ import typer
 
 from ..errors import UsageError
 from ..printable import printable
+from .choice_options import Casts, Processes, Replace, Since, Threads, Until
 from .completion import first_of, one_of
 from .sink import claim_output, sink
 from .usage import FORMATS, NAMES, check_usage
@@ -45,21 +46,10 @@ def analyze(
     function: list[str] | None = typer.Option(
         None, "--function", metavar="GLOB", help="Only calls of these functions; repeatable."
     ),
-    process: list[str] | None = typer.Option(
-        None, "--process", metavar="ID|GLOB", help="Only these processes, by id or command; repeatable."
-    ),
-    thread: list[str] | None = typer.Option(
-        None, "--thread", metavar="ID|GLOB", help="Only these threads, by id or name; repeatable."
-    ),
-    since: str | None = typer.Option(
-        None,
-        "--since",
-        metavar="TIME",
-        help="Only calls that began this long after the start, as 1.5s or 200ms.",
-    ),
-    until: str | None = typer.Option(
-        None, "--until", metavar="TIME", help="Only calls that began before this long after the start."
-    ),
+    process: Processes = None,
+    thread: Threads = None,
+    since: Since = None,
+    until: Until = None,
     focus: str | None = typer.Option(
         None, "--focus", metavar="FUNC", help="callgraph, hist, heatmap, slowest, explain: what to look at."
     ),
@@ -92,12 +82,7 @@ def analyze(
     ),
     sort: str | None = typer.Option(None, "--sort", metavar="COLUMN", help="Sort by a column of the report."),
     top: int | None = typer.Option(None, "--top", metavar="N", min=1, help="Only the first N rows."),
-    cast: list[str] | None = typer.Option(
-        None,
-        "--as",
-        metavar="FUNC:ARG=TYPE",
-        help="Read a register as i8 … i64, u8 … u64, ptr or bool; repeatable.",
-    ),
+    cast: Casts = None,
     correct: bool = typer.Option(
         False, "--correct", help="Take off what probes cost, as measured when the recording began."
     ),
@@ -124,7 +109,7 @@ def analyze(
         False, "--no-cache", help="Neither use nor keep answers in .funcsnoop-cache beside the trace."
     ),
     output: Path | None = typer.Option(None, "-o", "--output", metavar="FILE", help="Write to FILE."),
-    force: bool = typer.Option(False, "--force", help="Replace FILE if it exists."),
+    force: Replace = False,
 ) -> None:
     """Print a report about recorded calls."""
     report, words = _report_and_words(words or [])

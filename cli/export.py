@@ -10,6 +10,7 @@ import typer
 
 from ..errors import UsageError
 from ..printable import printable
+from .choice_options import FunctionsWithin, Processes, Replace, Since, Threads, Until
 from .completion import one_of
 from .progress import progress_bar
 from .sink import claim_output, sink
@@ -47,7 +48,7 @@ def export(
         metavar="FILE",
         help="Write to FILE, - for standard output; without it beside TRACE, under a name like its own.",
     ),
-    force: bool = typer.Option(False, "--force", help="Replace the file if it exists."),
+    force: Replace = False,
     weight: str | None = typer.Option(
         None,
         "--weight",
@@ -55,27 +56,11 @@ def export(
         help=f"What a stack weighs, {' or '.join(WEIGHTS)}: for {' and '.join(WEIGHTED)}.",
         autocompletion=one_of(WEIGHTS),
     ),
-    function: list[str] | None = typer.Option(
-        None,
-        "--function",
-        metavar="GLOB",
-        help="Only calls of these functions, and what runs inside them; repeatable.",
-    ),
-    process: list[str] | None = typer.Option(
-        None, "--process", metavar="ID|GLOB", help="Only these processes, by id or command; repeatable."
-    ),
-    thread: list[str] | None = typer.Option(
-        None, "--thread", metavar="ID|GLOB", help="Only these threads, by id or name; repeatable."
-    ),
-    since: str | None = typer.Option(
-        None,
-        "--since",
-        metavar="TIME",
-        help="Only calls that began this long after the start, as 1.5s or 200ms.",
-    ),
-    until: str | None = typer.Option(
-        None, "--until", metavar="TIME", help="Only calls that began before this long after the start."
-    ),
+    function: FunctionsWithin = None,
+    process: Processes = None,
+    thread: Threads = None,
+    since: Since = None,
+    until: Until = None,
 ) -> None:
     """Write a trace as a file that another tool opens."""
     if to not in NAMES:

@@ -11,6 +11,7 @@ import typer
 
 from ..errors import UsageError
 from ..printable import printable
+from .choice_options import Casts, FunctionsWithin, Processes, Replace, Since, Threads, Until
 from .sink import claim_output, sink
 from .units import count
 
@@ -32,34 +33,13 @@ def report(
         metavar="FILE",
         help="Where the page goes. [default: TRACE, with .html in place of .parquet]",
     ),
-    function: list[str] | None = typer.Option(
-        None,
-        "--function",
-        metavar="GLOB",
-        help="Only calls of these functions, and all that ran inside them; repeatable.",
-    ),
-    process: list[str] | None = typer.Option(
-        None, "--process", metavar="ID|GLOB", help="Only these processes, by id or command; repeatable."
-    ),
-    thread: list[str] | None = typer.Option(
-        None, "--thread", metavar="ID|GLOB", help="Only these threads, by id or name; repeatable."
-    ),
-    since: str | None = typer.Option(
-        None,
-        "--since",
-        metavar="TIME",
-        help="Only calls that began this long after the start, as 1.5s or 200ms.",
-    ),
-    until: str | None = typer.Option(
-        None, "--until", metavar="TIME", help="Only calls that began before this long after the start."
-    ),
-    cast: list[str] | None = typer.Option(
-        None,
-        "--as",
-        metavar="FUNC:ARG=TYPE",
-        help="Read a register as i8 … i64, u8 … u64, ptr or bool; repeatable.",
-    ),
-    force: bool = typer.Option(False, "--force", help="Replace FILE if it exists."),
+    function: FunctionsWithin = None,
+    process: Processes = None,
+    thread: Threads = None,
+    since: Since = None,
+    until: Until = None,
+    cast: Casts = None,
+    force: Replace = False,
 ) -> None:
     """Write a trace as one HTML page: flame graph, functions, latencies, arguments, threads."""
     page = output or Path(trace.removesuffix(".partial").removesuffix(".parquet") + ".html")
