@@ -50,6 +50,7 @@ class FilteredCounts:
     deep: int = 0
     unsampled: int = 0
     over_budget: int = 0
+    unknown: int = 0  # of the brief ones, exits of calls that took nobody knows how long
     untracked: int = 0
     roots: int = 0  # outermost calls, where they are sampled
     sampled_roots: int = 0

@@ -61,7 +61,10 @@ LEFT_THREAD = np.dtype([("name", "S16"), ("levels", "<u4")])
 FILTERED = np.dtype(
     [
         (name, "<u8")
-        for name in ("brief", "deep", "unsampled", "over_budget", "untracked", "roots", "sampled_roots")
+        for name in (
+            *("brief", "deep", "unsampled", "over_budget", "unknown"),
+            *("untracked", "roots", "sampled_roots"),
+        )
     ]
 )
 

@@ -59,6 +59,7 @@ struct snoop_filtered {
 	u64 deep;
 	u64 unsampled;
 	u64 over_budget;
+	u64 unknown;	/* of the brief ones, exits of calls whose entry is not kept: how long they took is not known */
 	u64 untracked;	/* of those lost, the ones of calls that there was no room for here */
 	u64 roots;	/* outermost calls, and those of them that are recorded: with SAMPLE */
 	u64 sampled_roots;
@@ -407,8 +408,8 @@ static __always_inline void leave_unknown(const struct sender *by, struct pt_reg
 	}
 #endif
 #if defined(WAIT_NS) && WAIT_NS > 0
-	/* How long it took, nobody knows. */
 	LEAVE_OUT(brief, 1);
+	LEAVE_OUT(unknown, 1);
 #else
 	send_exit(by, ctx, type, function, frame, now);
 #endif

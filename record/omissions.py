@@ -15,5 +15,8 @@ def omissions(drain: Drain) -> list[str]:
         "starts or ends of processes and threads were not seen: the kernel ran no program for them": (
             drain.missed.tasks
         ),
+        "calls were lost, more at a time than a filter can keep track of": drain.filtered.untracked,
+        "calls returned that --min-duration could not judge: they began before the recording, or a switch of "
+        "stacks made them look as if they had been left": drain.filtered.unknown,
     }
     return [f"{count:,} {what}" for what, count in missing.items() if count]

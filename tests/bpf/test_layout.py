@@ -7,6 +7,7 @@ import pytest
 
 from funcsnoop.bpf import layout
 from funcsnoop.bpf.compile import Sizes, compile_program, program_text
+from funcsnoop.bpf.filters import NO_FILTERS, Filters
 from funcsnoop.errors import KernelError
 
 EVENTS = list(itertools.product(["lean", "full"], [0, 1, 6]))
@@ -25,10 +26,12 @@ def assertions(struct: str, dtype: np.dtype, shift: int = 0) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.parametrize("filters", [NO_FILTERS, Filters(spans=True)])
 @pytest.mark.parametrize(("name", "arguments"), EVENTS)
-def test_event(name, arguments):
-    sizes = Sizes(layout=name, arguments=arguments)
-    text = program_text() + assertions("func_trace_event", layout.event_dtype(name, arguments))
+def test_event(name, arguments, filters):
+    sizes = Sizes(layout=name, arguments=arguments, filters=filters)
+    dtype = layout.event_dtype(name, arguments, filters.waits)
+    text = program_text() + assertions("func_trace_event", dtype)
     compile_program(text, sizes.flags()).cleanup()
 
 
@@ -39,7 +42,11 @@ def test_other_records():
     text += assertions("ended_thread", layout.ENDED_THREAD)
     text += assertions("snoop_turn", layout.TURN)
     text += assertions("snoop_birth", layout.BIRTH)
-    compile_program(text, Sizes(follow=True).flags()).cleanup()
+    text += assertions("snoop_filtered", layout.FILTERED)
+    text += assertions("live_place", layout.LIVE_PLACE)
+    text += assertions("live_stack", layout.LIVE_STACK)
+    text += assertions("live_call", layout.live_call_dtype(6))
+    compile_program(text, Sizes(follow=True, filters=Filters(spans=True)).flags()).cleanup()
 
 
 def test_a_wrong_offset_does_not_compile():
