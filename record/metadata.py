@@ -10,23 +10,22 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from ..bpf.features import Strategy
 from ..schemas import FORMAT_VERSION
+from ..schemas.chain import RECORDING
 from ..schemas.metadata import (
     ClockSnapshot,
     Counts,
     FilterInfo,
     FunctionInfo,
-    LossWindow,
     ProbeCost,
     TraceMetadata,
 )
-from .census import Census
 from .plan import Plan
 
 if TYPE_CHECKING:
     from .options import Options
 
 
-def build_metadata(
+def metadata_at_start(
     *,
     plan: Plan,
     functions: list[FunctionInfo],
@@ -35,16 +34,14 @@ def build_metadata(
     strategy: Strategy,
     ring_bytes: int,
     started: ClockSnapshot,
-    ended: ClockSnapshot,
-    reason: str,
-    exit_status: int | None,
-    census: Census,
     counts: Counts,
-    windows: list[LossWindow],
     filters: FilterInfo,
     notices: list[str],
 ) -> TraceMetadata:
-    """The metadata of a recording. It holds `functions` and `notices` themselves, which can grow."""
+    """The metadata of a recording that begins, to which its end adds what changes meanwhile.
+
+    It holds `functions` and `notices` themselves, which can grow.
+    """
     system = os.uname()
     return {
         "format_version": FORMAT_VERSION,
@@ -55,7 +52,7 @@ def build_metadata(
         "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
         "command_line": [_text(argument) for argument in sys.argv],
         "command": None if plan.target.command is None else [_text(a) for a in plan.target.command],
-        "exit_status": exit_status,
+        "exit_status": None,
         "attach": str(strategy),
         "layout": options.layout,
         "args": options.arguments,
@@ -63,16 +60,16 @@ def build_metadata(
         "filters": filters,
         "ring_bytes": ring_bytes,
         "started": started,
-        "ended": ended,
-        "end_reason": reason,
-        "processes": census.processes(),
-        "threads": census.threads(),
+        "ended": started,
+        "end_reason": RECORDING,
+        "processes": [],
+        "threads": [],
         "functions": functions,
         "probe_costs": costs,
         "skipped": list(plan.skipped),
         "notices": notices,
         "counts": counts,
-        "loss_windows": windows,
+        "loss_windows": [],
     }
 
 

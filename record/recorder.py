@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ..bpf.features import Strategy, choose
 from ..bpf.links import Links
 from ..errors import InterruptError, OutputError, TargetError
-from ..schemas.chain import RECORDING
 from ..schemas.metadata import BudgetCut, ClockSnapshot, TraceMetadata
 from .attaching import Attaching
 from .census import Census
@@ -32,7 +31,7 @@ from .following import decide
 from .guard import Guard
 from .launch import HeldCommand
 from .memory import TO_RECORD, available_bytes, check_limits
-from .metadata import build_metadata, function_table
+from .metadata import function_table, metadata_at_start
 from .namespaces import pid_namespace, sees
 from .no_file import NoFile
 from .omissions import omissions
@@ -134,9 +133,8 @@ class Recorder:
                 )
             )
         )
-        ring_bytes = self._programs.sizes.ring_bytes
         self._programs.name_functions([(function.cookie, function.symbol) for function in functions])
-        self._costs = probe_costs(self._plan, self._programs, self._strategy, self._notices)
+        costs = probe_costs(self._plan, self._programs, self._strategy, self._notices)
         self._stop_if_interrupted()
         self._hold_command()
         self._guard = self._undo.enter_context(closing(Guard(self._plan.modules)))
@@ -168,25 +166,20 @@ class Recorder:
         )
         started = clock_snapshot()
         self._functions = function_table(self._plan)
-        at_start = build_metadata(
+        self._at_start = metadata_at_start(
             plan=self._plan,
             functions=self._functions,
-            costs=self._costs,
+            costs=costs,
             options=self._options,
             strategy=self._strategy,
-            ring_bytes=ring_bytes,
+            ring_bytes=self._programs.sizes.ring_bytes,
             started=started,
-            ended=started,
-            reason=RECORDING,
-            exit_status=None,
-            census=self._census,
             counts=count(drain, encoder, self._options.filters, 0),
-            windows=[],
             filters=describe(self._options.filters, drain.filtered, self._cuts),
             notices=self._notices,
         )
         # What is long in the metadata is written before there is a probe that could fire meanwhile.
-        self._so_far = SoFar(at_start, self._census, drain, encoder, self._options.filters)
+        self._so_far = SoFar(self._at_start, self._census, drain, encoder, self._options.filters)
         writer.begin(self._so_far)
         drain.start()
         encoder.start()
@@ -224,7 +217,7 @@ class Recorder:
             self._notices += [*self._guard.notices_after(), *omissions(drain)]
             undo_file.pop_all()
             failure = failure or encoder.error or drain.error
-            return self._finish(reason, failure, started, ended, drain, encoder, writer, ring_bytes)
+            return self._finish(reason, failure, started, ended, drain, encoder, writer)
         except MemoryError as error:
             raise writer.left_as_it_is(error) from error
 
@@ -342,7 +335,6 @@ class Recorder:
         drain: Drain,
         encoder: Encoder,
         writer: TraceWriter | NoFile,
-        ring_bytes: int,
     ) -> Result:
         counts = count(drain, encoder, self._options.filters, writer.rows)
         windows = [*drain.loss_windows(), *self._attaching.windows]
@@ -354,23 +346,17 @@ class Recorder:
         status = None
         if self._command and reason == "command-exit":
             status = self._command.wait()
-        metadata = build_metadata(
-            plan=self._plan,
-            functions=self._functions,
-            costs=self._costs,
-            options=self._options,
-            strategy=self._strategy,
-            ring_bytes=ring_bytes,
-            started=started,
-            ended=ended,
-            reason=reason,
-            exit_status=status,
-            census=self._census,
-            counts=counts,
-            windows=windows,
-            filters=describe(self._options.filters, drain.filtered, self._cuts),
-            notices=self._notices,
-        )
+        metadata: TraceMetadata = {
+            **self._at_start,
+            "ended": ended,
+            "end_reason": reason,
+            "exit_status": status,
+            "processes": self._census.processes(),
+            "threads": self._census.threads(),
+            "counts": counts,
+            "loss_windows": windows,
+            "filters": describe(self._options.filters, drain.filtered, self._cuts),
+        }
         if failure is None:
             try:
                 writer.finish(metadata)
