@@ -138,7 +138,10 @@ class Case:
             groups = evidence.groups(threshold)
             nominal = what in (CALLER, THREAD) or evidence.are_names
             # How great an address is says nothing, and neither does a range of them.
-            if len(groups.bounds) < 2 or not groups.slow.any() or (nominal and evidence.by_range):
+            if len(groups.bounds) < 2 or (nominal and evidence.by_range):
+                continue
+            # It can be known of some calls only: of slow ones, say, or of fast ones.
+            if not groups.slow.any() or (groups.slow == groups.calls).all():
                 continue
             best = (best_value if nominal else best_range)(groups.calls, groups.slow)
             found.append((what, groups.bounds[best.first][0], groups.bounds[best.last][1], best))

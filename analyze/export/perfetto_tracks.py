@@ -55,7 +55,11 @@ class Tracks:
             ("thread", process, tgid, pid),
             lambda: {
                 "parent_uuid": self.process(process, tgid),
-                "thread": {"pid": tgid, "tid": pid, "thread_name": self._names.get((tgid, pid))},
+                "thread": {
+                    "pid": _signed(tgid),
+                    "tid": _signed(pid),
+                    "thread_name": self._names.get((tgid, pid)),
+                },
             },
         )
 
@@ -65,7 +69,7 @@ class Tracks:
             ("process", tgid, process),
             lambda: {
                 "process": {
-                    "pid": tgid,
+                    "pid": _signed(tgid),
                     "process_name": naming.process_name(known),
                     "cmdline": known["command"] if known else [],
                 }
@@ -85,3 +89,8 @@ class Tracks:
             )
             self._new.append(packet)
         return number
+
+
+def _signed(number: int) -> int:
+    """As the format has it; no real process has an id that changes by this."""
+    return number if number < 1 << 31 else number - (1 << 32)

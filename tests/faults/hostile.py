@@ -22,6 +22,7 @@ from typing import Any, Self
 #: FUNCSNOOP_FAULT_RUNS=50 or more gives the full count.
 _ASKED = os.environ.get("FUNCSNOOP_FAULT_RUNS")
 MUTATIONS = 150 if _ASKED is None else max(150, min(1000, 20 * int(_ASKED)))
+FULL = MUTATIONS == 1000
 
 #: Far more than any of these commands needs for a file of some kilobytes.
 _ADDRESS_SPACE = 12 << 30
@@ -94,12 +95,13 @@ def complaint(reply: dict[str, Any]) -> str | None:
     """What is wrong with how a command ended, whatever it was given: None if nothing."""
     if reply["traceback"]:
         return f"traceback: {reply['traceback'][-1500:]}"
-    if reply["status"] not in (0, 1):
+    # 2 where what was asked for is not in this trace.
+    if reply["status"] not in (0, 1, 2):
         return f"exit status {reply['status']}: {reply['stderr'][-500:]}"
     shown = reply["stderr"] + ("" if reply["stdout"].startswith("PAR1") else reply["stdout"])
     if any(character in shown for character in "\x00\x1b\x07\x9b\u202e\r"):
         return "control characters in the output"
-    if reply["status"] == 1:
+    if reply["status"]:
         lines = [line for line in reply["stderr"].splitlines() if not line.startswith("funcsnoop: notice:")]
         if len(lines) != 2 or not lines[0].startswith("funcsnoop: ") or not lines[1].startswith("  "):
             return f"not an error of two lines: {reply['stderr'][-500:]!r}"

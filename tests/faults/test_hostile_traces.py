@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -14,15 +15,37 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from funcsnoop.cli.export import NAMES as EXPORTS
+from funcsnoop.cli.usage import NAMES
 from funcsnoop.record.writer import TraceWriter
 from funcsnoop.schemas import EVENTS, METADATA_KEY
 
 from ..unit.traces import Recording, function, write
-from .hostile import MUTATIONS, NOTEBOOK, CrashError, Worker, complaint
+from .hostile import FULL, MUTATIONS, NOTEBOOK, CrashError, Worker, complaint
 
 REPORTS = ("summary", "latency", "callgraph", "args", "calls", "threads")
 #: Of the summary there is no CSV and no Parquet.
 FORMATS = ("table", "json", "ndjson", "markdown", "csv", "parquet")
+#: What those reports need that don't do without.
+NEEDED = {
+    "hist": ["--focus", "f"],
+    "heatmap": ["--focus", "f"],
+    "explain": ["--focus", "f"],
+    "path": ["--id", "0"],
+    "diff": ["{whole}"],
+}
+#: All that reads a trace; {out} is a file to write.
+COMMANDS = [
+    *(["analyze", report, "{trace}", *NEEDED.get(report, [])] for report in NAMES),
+    ["analyze", "callgraph", "{trace}", "--focus", "g"],
+    ["analyze", "hist", "{trace}", "--focus", "g", "--arg", "0"],
+    ["analyze", "slowest", "{trace}", "--focus", "f", "--arg", "1", "--ret"],
+    ["report", "{trace}", "--force", "-o", "{out}"],
+    *(["export", "{trace}", "--to", form, "--force", "-o", "{out}"] for form in EXPORTS),
+]
+RECOVER = ["recover", "{trace}", "--force", "-o", "{out}"]
+#: In a short run, each trace is read by those above and by so many of the others.
+OTHERS = 4
 KINDS = (
     "truncated",
     "flipped",
@@ -35,7 +58,7 @@ KINDS = (
     "events",
 )
 
-NAMES = (
+HOSTILE_NAMES = (
     "\x1b[31mred\x1b[0m",
     "two\nlines",
     "</script><b>",
@@ -50,8 +73,17 @@ NAMES = (
 )
 VALUES = (
     None, True, -1, 0, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**200, -(2**63), 1.5, 1e308, "7",
-    "", [], {}, [[]], [None], {"a": {}}, *NAMES,
+    "", [], {}, [[]], [None], {"a": {}}, *HOSTILE_NAMES,
 )  # fmt: skip
+
+
+#: The events without dictionaries, whose order says nothing.
+PLAIN = pa.schema(
+    [
+        (field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
+        for field in EVENTS
+    ]
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +111,12 @@ def sample() -> Recording:
     return recording
 
 
+def thirds(rows: int) -> list[tuple[int, int]]:
+    """(first row, number of rows) of each commit."""
+    third = rows // 3
+    return [(0, third), (third, third), (2 * third, rows - 2 * third)]
+
+
 def commit(path: Path, recording: Recording, *, finish: bool) -> Path:
     """A trace as the recorder writes it, in three commits; without `finish` what its death leaves."""
     table, about = recording.events(), recording.about()
@@ -90,9 +128,8 @@ def commit(path: Path, recording: Recording, *, finish: bool) -> Path:
     writer = TraceWriter(str(path), force=True)
     try:
         writer.begin(so_far)
-        third = table.num_rows // 3
-        for first in (0, third, 2 * third):
-            writer.write(table.slice(first, third if first < 2 * third else None).unify_dictionaries())
+        for first, size in thirds(table.num_rows):
+            writer.write(table.slice(first, size).unify_dictionaries())
         if finish:
             writer.finish(about)
             return path
@@ -101,13 +138,15 @@ def commit(path: Path, recording: Recording, *, finish: bool) -> Path:
     return writer.partial
 
 
-def commands(path: Path, rng: random.Random) -> list[list[str]]:
-    """Every report, each in some format."""
+def commands(kind: str, rng: random.Random) -> list[list[str]]:
+    """Every report, each in some format; in a short run, some."""
+    basic = [words for words in COMMANDS if words[1] in REPORTS]
+    others = [words for words in COMMANDS if words not in basic]
     found = []
-    for report in REPORTS:
-        form = rng.choice(FORMATS[:4] if report == "summary" else FORMATS)
-        found.append(["analyze", report, str(path), "--format", form])
-    return found
+    for words in basic + (others if FULL else rng.sample(others, OTHERS)):
+        form = ["--format", rng.choice(FORMATS[:4] if words[1] == "summary" else FORMATS)]
+        found.append([*words, *(form if words[0] == "analyze" else [])])
+    return [*found, RECOVER] if kind == "partial" else found
 
 
 class Mutations:
@@ -122,6 +161,13 @@ class Mutations:
         self.whole = commit(self.path, self.recording, finish=True).read_bytes()
         self.unfinished = commit(directory / "other.parquet", self.recording, finish=False)
         self.committed = self.unfinished.read_bytes()
+
+    def intact(self) -> Iterator[pa.Table]:
+        """What can be recovered: any commits, each whole."""
+        table = self.table.cast(PLAIN)
+        parts = [table.slice(first, count) for first, count in thirds(table.num_rows)]
+        for mask in range(1 << len(parts)):
+            yield pa.concat_tables([table.slice(0, 0), *(p for i, p in enumerate(parts) if mask >> i & 1)])
 
     def apply(self, seed: int) -> tuple[str, Path, bool]:
         rng = random.Random(seed)
@@ -171,7 +217,7 @@ class Mutations:
             elif act == 1 and isinstance(place, list):
                 place.append(place[key])
             elif isinstance(place[key], str) and act < 5:
-                place[key] = rng.choice(NAMES)
+                place[key] = rng.choice(HOSTILE_NAMES)
             elif isinstance(place[key], int) and act < 5:
                 place[key] = rng.choice([-(2**63), -1, 0, 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1])
             else:
@@ -227,42 +273,68 @@ class Mutations:
 
 def test_mutations(worker: Worker, tmp_path: Path) -> None:
     mutations = Mutations(tmp_path)
+    whole, out = tmp_path / "whole.parquet", tmp_path / "out"
+    whole.write_bytes(mutations.whole)
     problems: list[str] = []
     outcomes: dict[str, list[int]] = {kind: [0, 0] for kind in KINDS}
-    truth: dict[tuple[str, ...], str] = {}
+    truth: dict[tuple[str, ...], tuple[str, bytes]] = {}
 
-    def expected(words: list[str]) -> str:
+    def filled(words: list[str], path: Path) -> list[str]:
+        return [word.format(trace=path, whole=whole, out=out) for word in words]
+
+    def written() -> bytes:
+        content = out.read_bytes() if out.exists() else b""
+        out.unlink(missing_ok=True)
+        return content
+
+    def expected(words: list[str]) -> tuple[str, bytes]:
         key = tuple(words)
         if key not in truth:
             saved = mutations.path.read_bytes()
             mutations.path.write_bytes(mutations.whole)
-            (reply,) = worker.ask({"commands": [words]})
+            (reply,) = worker.ask({"commands": [filled(words, mutations.path)]})
             assert reply["status"] == 0, reply
-            truth[key] = reply["stdout"]
+            truth[key] = reply["stdout"], written()
             mutations.path.write_bytes(saved)
         return truth[key]
 
+    def what_is_wrong(words: list[str], reply: dict[str, Any], exact: bool) -> str | None:
+        content = written()
+        wrong = complaint(reply)
+        if wrong is None and reply.get("seconds", 0) > 10:
+            wrong = f"took {reply['seconds']:.0f} s"
+        if wrong is None and reply["status"] == 0 and words == RECOVER:
+            rows = pq.read_table(io.BytesIO(content), schema=EVENTS).cast(PLAIN)
+            right = any(rows.equals(some) for some in mutations.intact())
+            wrong = None if right else "recovers what was not recorded"
+        if wrong is None and reply["status"] == 0 and exact:
+            wrong = None if (reply["stdout"], content) == expected(words) else "silently wrong"
+        return wrong
+
     for seed in range(MUTATIONS):
         kind, path, exact = mutations.apply(seed)
-        asked = commands(path, random.Random(seed))
-        try:
-            replies = worker.ask({"commands": asked, "open": [str(path)]})
-        except CrashError as crash:
-            problems.append(f"{seed} {kind}: {crash}")
-            continue
-        for words, reply in zip([*asked, ["open"]], replies, strict=True):
-            wrong = complaint(reply)
+        for words in commands(kind, random.Random(seed)):
+            try:
+                (reply,) = worker.ask({"commands": [filled(words, path)]})
+            except CrashError as crash:
+                problems.append(f"{seed} {kind} {' '.join(words)}: {crash}")
+                continue
             outcomes[kind][reply["status"] != 0] += 1
-            if wrong is None and exact and reply["status"] == 0 and words != ["open"]:
-                wrong = None if reply["stdout"] == expected(words) else "silently wrong"
-            if wrong is None and reply.get("seconds", 0) > 10:
-                wrong = f"took {reply['seconds']:.0f} s"
+            wrong = what_is_wrong(words, reply, exact)
             if wrong:
                 problems.append(f"{seed} {kind} {' '.join(words)}: {wrong}")
+        try:
+            (reply,) = worker.ask({"open": [str(path)]})
+        except CrashError as crash:
+            problems.append(f"{seed} {kind} open: {crash}")
+            continue
+        if wrong := complaint(reply):
+            problems.append(f"{seed} {kind} open: {wrong}")
     assert not problems, f"{len(problems)}:\n" + "\n".join(problems[:30])
     # What is asked here is not answered by refusing everything, nor by looking at nothing.
-    for kind in ("metadata", "events", "partial"):
+    for kind in ("metadata", "events"):
         assert all(outcomes[kind]), outcomes
+    assert outcomes["partial"][0], outcomes
     assert outcomes["flipped"][1] > MUTATIONS // len(KINDS), outcomes
 
 
@@ -346,7 +418,7 @@ def test_many_functions(worker: Worker, tmp_path: Path) -> None:
     assert reply["seconds"] < 40
 
 
-@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=range(len(HOSTILE_NAMES)))
 def test_names(worker: Worker, tmp_path: Path, name: str) -> None:
     """Names are shown so that no terminal obeys them; in JSON they are what they were."""
     recording = Recording()
