@@ -9,6 +9,7 @@ read: 32-bit offsets, a sorted table.
 from __future__ import annotations
 
 from bisect import bisect_right
+from contextlib import suppress
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -65,7 +66,7 @@ class Piece(NamedTuple):
         return self.at(self.start).at_entry_level and not self.at(self.start).saved
 
 
-class _Common(NamedTuple):
+class Common(NamedTuple):
     code_factor: int
     data_factor: int
     augmented: bool
@@ -77,16 +78,25 @@ class Frames:
     """The frame descriptions of a file; empty where it has none that can be read. Raises nothing."""
 
     def __init__(self, elf: ElfFile) -> None:
-        self.starts: list[int] = []
-        self._entries: list[int] = []
-        self._bytes = b""
-        self._base = 0
-        self._commons: dict[int, _Common] = {}
+        #: Where each piece of code begins that has a description, in ascending order, and where that is.
+        self.begins = self.descriptions = np.zeros(0, np.int64)
+        #: The descriptions, and the address of the first.
+        self.content = b""
+        self.base = 0
+        self._commons: dict[int, Common] = {}
         self._pieces: dict[int, Piece | None] = {}
-        try:
+        with suppress(TargetError):
             self._read_index(elf)
-        except TargetError:
-            self.starts = []
+
+    @cached_property
+    def starts(self) -> list[int]:
+        found: list[int] = self.begins.tolist()
+        return found
+
+    @cached_property
+    def _entries(self) -> list[int]:
+        found: list[int] = self.descriptions.tolist()
+        return found
 
     def _read_index(self, elf: ElfFile) -> None:
         header = next((s for s in elf.segments if s.type == _PT_GNU_EH_FRAME), None)
@@ -95,14 +105,14 @@ class Frames:
         pointer, count = np.frombuffer(elf.bytes_at(header.offset + 4, 8), "<i4").tolist()
         table = np.frombuffer(elf.bytes_at(header.offset + 12, (count & 0xFFFFFFFF) * 8), "<i4")
         table = table.reshape(-1, 2).astype(np.int64) + header.vaddr if header.vaddr < 1 << 62 else table[:0]
-        self._base = header.vaddr + 4 + pointer
-        segment = next((s for s in elf.loaded if s.vaddr <= self._base < s.vaddr + s.filesz), None)
+        self.base = header.vaddr + 4 + pointer
+        segment = next((s for s in elf.loaded if s.vaddr <= self.base < s.vaddr + s.filesz), None)
         if segment is None:
             return
-        inside = self._base - segment.vaddr
-        self._bytes = elf.bytes_at(segment.offset + inside, min(segment.filesz - inside, _MOST_BYTES))
+        inside = self.base - segment.vaddr
+        self.content = elf.bytes_at(segment.offset + inside, min(segment.filesz - inside, _MOST_BYTES))
         if (np.diff(table[:, 0]) >= 0).all():
-            self.starts, self._entries = table[:, 0].tolist(), table[:, 1].tolist()
+            self.begins, self.descriptions = table[:, 0], table[:, 1]
 
     def at(self, address: int) -> Piece | None:
         """The piece that holds `address`, None where none does."""
@@ -112,7 +122,7 @@ class Frames:
         entry = self._entries[i]
         if entry not in self._pieces:
             try:
-                self._pieces[entry] = self._read(entry - self._base)
+                self._pieces[entry] = self._read(entry - self.base)
             except (IndexError, ValueError):
                 self._pieces[entry] = None
         piece = self._pieces[entry]
@@ -121,23 +131,24 @@ class Frames:
     def _read(self, at: int) -> Piece | None:
         """The description at `at` in the table; None, IndexError or ValueError when it is damaged."""
         length, back = self._word(at), self._word(at + 4)
-        common = self._common(at + 4 - back)
+        common = self.common(at + 4 - back)
         if not common.usable or length >= 1 << 24:
             return None
-        start = self._base + at + 8 + self._word(at + 8, signed=True)
-        reader = _Reader(self._bytes[at + 16 : at + 4 + length])
+        start = self.base + at + 8 + self._word(at + 8, signed=True)
+        reader = _Reader(self.content[at + 16 : at + 4 + length])
         if common.augmented:
             reader.skip(reader.uleb())
         end = start + self._word(at + 12)
         return Piece(start, end, _rows(start, common, reader))
 
-    def _common(self, at: int) -> _Common:
+    def common(self, at: int) -> Common:
+        """What descriptions share that refer to `at`. IndexError or ValueError when it is damaged."""
         if at not in self._commons:
             self._commons[at] = self._read_common(at)
         return self._commons[at]
 
-    def _read_common(self, at: int) -> _Common:
-        reader = _Reader(self._bytes[at + 8 : at + 4 + min(self._word(at), 4096)])
+    def _read_common(self, at: int) -> Common:
+        reader = _Reader(self.content[at + 8 : at + 4 + min(self._word(at), 4096)])
         version = reader.byte()
         name = reader.text()
         code_factor, data_factor = reader.uleb(), reader.sleb()
@@ -157,12 +168,12 @@ class Frames:
                     plain = False  # "S": the frame of a signal handler
             reader.at = end
         usable = plain and encoding == _PCREL_SDATA4 and self._word(at + 4) == 0
-        return _Common(code_factor, data_factor, augmented, usable, reader.rest())
+        return Common(code_factor, data_factor, augmented, usable, reader.rest())
 
     def _word(self, at: int, *, signed: bool = False) -> int:
-        if not 0 <= at <= len(self._bytes) - 4:
+        if not 0 <= at <= len(self.content) - 4:
             raise IndexError
-        return int.from_bytes(self._bytes[at : at + 4], "little", signed=signed)
+        return int.from_bytes(self.content[at : at + 4], "little", signed=signed)
 
 
 class _Reader:
@@ -219,7 +230,14 @@ class _Reader:
         return self.content[self.at :]
 
 
-def _rows(start: int, common: _Common, program: _Reader) -> tuple[Row, ...]:
+def initial_state(common: Common) -> tuple[int, int]:
+    """The register and offset of the CFA where a piece begins. IndexError or ValueError if damaged."""
+    state = _State(0, common)
+    state.run(_Reader(common.program))
+    return state.register, state.offset
+
+
+def _rows(start: int, common: Common, program: _Reader) -> tuple[Row, ...]:
     """What the program of a description says, after that of what it shares with others."""
     state = _State(start, common)
     state.run(_Reader(common.program))
@@ -230,7 +248,7 @@ def _rows(start: int, common: _Common, program: _Reader) -> tuple[Row, ...]:
 
 
 class _State:
-    def __init__(self, address: int, common: _Common) -> None:
+    def __init__(self, address: int, common: Common) -> None:
         self.common = common
         self.rows: list[Row] = []
         self.address = address

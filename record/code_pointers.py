@@ -155,34 +155,7 @@ class References:
         return target[order], place[order]
 
 
-def jumps_into(
-    elf: ElfFile, ranges: Sequence[tuple[int, int]], entries: Sequence[int]
-) -> list[tuple[int, int, int]]:
-    """What may be a call or jump into one of `ranges`: (range by index, target, last byte).
-
-    The ranges are disjoint and sorted. What leads to `entries`, or comes from the same range, is left
-    out. Empty for files whose code is too large to look.
-    """
-    starts = np.array([start for start, _ in ranges], np.int64)
-    ends = np.array([end for _, end in ranges], np.int64)
-    code = [s for s in elf.loaded if s.flags & 1 and s.vaddr < 1 << 62]
-    if not len(ranges) or sum(s.filesz for s in code) > _MOST_CODE:
-        return []
-    found = []
-    for segment in code:
-        for target, place in _candidates(elf, segment, only_transfers=True):
-            owner = np.searchsorted(starts, target, side="right") - 1
-            inside = (owner >= 0) & (target >= starts[owner]) & (target < ends[owner])
-            inside[inside] = ~np.isin(target[inside], np.array(entries))
-            inside &= (place < starts[owner]) | (place >= ends[owner])
-            rows = owner[inside], target[inside], place[inside]
-            found += list(zip(*(row.tolist() for row in rows), strict=True))
-    return found
-
-
-def _candidates(
-    elf: ElfFile, segment: Segment, *, only_transfers: bool = False
-) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+def _candidates(elf: ElfFile, segment: Segment) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """(what, from where) for all bytes of a segment, as if each were the end of a reference."""
     content = elf.array_at(segment.offset, segment.filesz)
     if len(content) < 8:
@@ -191,13 +164,7 @@ def _candidates(
     for phase in range(4):
         words = content[phase : phase + (len(content) - phase) // 4 * 4].view("<i4")
         numbers = np.arange(len(words))
-        if only_transfers:
-            # call, jmp, jcc
-            last, before = (content[phase + i :: 4][: len(words) - 1] for i in (3, 2))
-            transfers = (last == 0xE8) | (last == 0xE9) | (((last & 0xF0) == 0x80) & (before == 0x0F))
-            numbers = np.flatnonzero(transfers) + 1
-            words = words[numbers]
-        elif elf.type == _ET_EXEC:
+        if elf.type == _ET_EXEC:
             # Addresses as such.
             found.append((words.astype(np.int64), segment.vaddr + phase + 4 * numbers + 3))
         # Zeroes lead to what follows them.

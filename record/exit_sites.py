@@ -18,21 +18,22 @@ hand, without or with wrong unwind tables.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from operator import itemgetter
 from typing import Final, Literal, NamedTuple
+
+import numpy as np
 
 from ..bpf.arch import X86_64
 from .cfi import Piece, Row
-from .code_pointers import jumps_into
 from .elf import HOST_MACHINE, ElfFile
 from .flow import Code, Transfer
 from .functions import Function, FunctionTable
 from .jump_tables import JumpTables, Targets
+from .plain_exits import PlainExits, plain_exits
 from .registers import Registers, UnknownError, memory
-from .surroundings import HIGHEST, TOO_LARGE, Surroundings, UnclearError
+from .shared_code import OVERLAP, Walked, shared
+from .surroundings import TOO_LARGE, Surroundings, UnclearError
 
 _MOST_PARTS: Final = 256
 _RBP: Final = 6
@@ -47,7 +48,6 @@ _ET_EXEC: Final = 2
 
 ARCHITECTURE = "no exit analysis for this architecture"
 NO_SIZE = "its size is not known"
-OVERLAP = "it overlaps another function"
 
 
 class ExitSite(NamedTuple):
@@ -73,39 +73,27 @@ def find_exit_sites(elf: ElfFile, functions: Sequence[Function], table: Function
     if X86_64.elf_machine != HOST_MACHINE:
         return [ExitSites((), ARCHITECTURE)] * len(functions)
     around = Surroundings(elf, table)
-    walks = [Walk(function, around) for function in functions]
-    found = [walk.exits() for walk in walks]
-    for i, reason in _shared(walks, around):
+    plain = plain_exits(elf, functions, table, around.frames)
+    found = _plain_sites(elf, functions, plain)
+    walked = {}
+    for i in np.flatnonzero(~plain.known).tolist():
+        walk = Walk(functions[i], around)
+        found[i] = walk.exits()
+        walked[i] = Walked(walk.spans, walk.ends)
+    for i, reason in shared(functions, walked, plain, around):
         if found[i].reason is None:
             found[i] = ExitSites((), reason)
     return found
 
 
-def _shared(walks: Sequence[Walk], around: Surroundings) -> Iterator[tuple[int, str]]:
-    """Functions, by index, whose exits other code runs too, and what tells so."""
-    rows = sorted((*span, i) for i, walk in enumerate(walks) for span in walk.spans)
-    spans: list[tuple[int, int]] = []
-    owners: list[int] = []
-    entries = [walk.function.address for walk in walks]
-    for start, end, i in rows:
-        if spans and start < spans[-1][1]:
-            if walks[i].function != walks[owners[-1]].function:
-                yield i, OVERLAP
-                yield owners[-1], OVERLAP
-            continue
-        spans.append((start, end))
-        owners.append(i)
-    for index, target, place in sorted(jumps_into(around.elf, spans, entries), key=itemgetter(2)):
-        walk = walks[owners[index]]
-        if any(start <= place < end for start, end in walk.spans):
-            continue
-        source = bisect_right(spans, (place, HIGHEST)) - 1
-        if source >= 0 and place < spans[source][1]:
-            real = place in walks[owners[source]].ends and around.may_follow(place, target)
-        else:
-            real = around.refers(place, target) and around.may_follow(place, target)
-        if real:
-            yield owners[index], f"other code leads to {walk.where(target)} of it"
+def _plain_sites(elf: ElfFile, functions: Sequence[Function], plain: PlainExits) -> list[ExitSites]:
+    """The sites of the functions whose exits are known; those of the others are still to be found."""
+    sites: list[list[ExitSite]] = [[] for _ in functions]
+    columns = (plain.function, plain.place, plain.jump, plain.condition)
+    for i, place, jump, condition in zip(*(column.tolist() for column in columns), strict=True):
+        offset = place - functions[i].address + functions[i].offset
+        sites[i].append(ExitSite(offset, "jump" if jump else "ret", None if condition < 0 else condition))
+    return [ExitSites(tuple(one), None) for one in sites]
 
 
 def _through_offset_table(jump: Transfer) -> bool:

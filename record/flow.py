@@ -108,7 +108,11 @@ def decode(content: bytes, address: int) -> Code:
         else:
             assert kind
             transfer = Transfer(at, size, kind, None, None, operands)
-        if kind in ("jump", "ret", "branch") and _OPERAND_SIZE in raw[: _prefixes(raw)]:
+        if (
+            kind in ("jump", "ret", "branch")
+            and raw[0] in _PREFIXES
+            and _OPERAND_SIZE in raw[: _prefixes(raw)]
+        ):
             transfer = transfer._replace(kind="alien")  # Processors do not agree on what it means.
         if transfer.kind == "alien":
             code.problem = f"its bytes at +{at - address:#x} are no instruction of a program"
@@ -154,6 +158,8 @@ def _jump(address: int, raw: bytes, operands: str) -> Transfer:
 
 
 def _prefixes(raw: bytes) -> int:
+    if raw[0] not in _PREFIXES:
+        return 0
     return next(i for i, byte in enumerate(raw) if byte not in _PREFIXES)
 
 

@@ -30,7 +30,8 @@ from .elf import HOST_MACHINE, ElfFile
 from .exit_sites import Walk
 from .functions import Function, FunctionTable
 from .instructions import WINDOW, Flags, decode
-from .landings import Beginnings, code_ranges, find_indirect, find_landings, merged, signed
+from .jump_bytes import code_ranges, find_indirect, merged, signed
+from .landings import Beginnings, find_landings
 from .own_jumps import own_jumps
 from .probeable import LONGEST, is_probeable
 from .site_classes import SiteClass, is_emulated

@@ -16,7 +16,7 @@ from .flow import Code, decode
 from .functions import Function, FunctionTable
 
 #: Disassembly takes about a third of a second for as much.
-_MOST_BYTES: Final = 256 << 10
+MOST_BYTES: Final = 256 << 10
 #: Symbols may overlap in a hostile file; in others the sum is less than the file.
 _MORE_THAN_FILE: Final = 4 << 20
 HIGHEST: Final = 1 << 62
@@ -81,7 +81,7 @@ class Surroundings:
         offset = self.offset(start)
         if offset is None or start + size > HIGHEST or self.offset(start + size - 1) != offset + size - 1:
             raise UnclearError(NOT_IN_FILE)
-        if size > _MOST_BYTES:
+        if size > MOST_BYTES:
             raise UnclearError(TOO_LARGE)
         self.budget -= size
         if self.budget < 0:
