@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,22 +45,31 @@ def privileged() -> None:
         pytest.skip("needs root")
 
 
+def end_all(mark: str) -> None:
+    """Kill all whose environment holds `mark`: the command of a recorder that was killed runs on."""
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark.encode() in (place / "environ").read_bytes():
+                os.kill(int(place.name), signal.SIGKILL)
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """start([...]) runs a process in the background; it is gone after the test."""
     processes: list[subprocess.Popen[str]] = []
+    mark = str(uuid.uuid4())
 
     def start_(arguments: list[str | Path], **options: object) -> subprocess.Popen[str]:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        process = subprocess.Popen(arguments, text=True, **pipes)  # type: ignore[call-overload]
+        environment = dict(pipes.pop("env", os.environ), FUNCSNOOP_TEST=mark)  # type: ignore[call-overload]
+        process = subprocess.Popen(arguments, text=True, env=environment, **pipes)  # type: ignore[call-overload]
         processes.append(process)
         return process
 
     yield start_
+    end_all(mark)
     for process in processes:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.communicate(timeout=30)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import signal
 import sys
@@ -88,6 +89,13 @@ def read_until(terminal, text):
     return seen
 
 
+def read_until_events(terminal):
+    """The live line counts some."""
+    seen = b""
+    while not re.search(rb" s  [1-9][\d,]* events", seen):
+        seen += os.read(terminal, 4096)
+
+
 def end_of(pid, terminal):
     seen = b""
     while True:
@@ -107,7 +115,7 @@ def test_ctrl_c_goes_to_the_command_which_decides(ticks, tmp_path):
         ["record", "-f", "tick", "--", ticks, "100000", "1000", "3", "careful"], tmp_path
     )
     read_until(terminal, b"ready")
-    time.sleep(0.3)
+    read_until_events(terminal)
     os.write(terminal, b"\x03")
     status, text = end_of(pid, terminal)
     assert status == 3
@@ -121,7 +129,7 @@ def test_ctrl_c_goes_to_the_command_which_decides(ticks, tmp_path):
 def test_ctrl_c_ends_a_command_that_does_not_care(ticks, tmp_path):
     pid, terminal = in_terminal(["record", "-f", "tick", "--", ticks, "100000", "1000", "3"], tmp_path)
     read_until(terminal, b"ready")
-    time.sleep(0.3)
+    read_until_events(terminal)
     os.write(terminal, b"\x03")
     status, _ = end_of(pid, terminal)
     assert status == 130
@@ -134,7 +142,7 @@ def test_second_ctrl_c_ends_the_recorder(ticks, tmp_path):
     shell = f"trap '' INT; exec {ticks} 3000 1000 0"
     pid, terminal = in_terminal(["record", "-f", f"{ticks}:tick", "--", "sh", "-c", shell], tmp_path)
     read_until(terminal, b"ready")
-    time.sleep(0.3)
+    read_until_events(terminal)
     os.write(terminal, b"\x03")
     time.sleep(0.5)
     os.write(terminal, b"\x03")
