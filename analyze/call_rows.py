@@ -60,7 +60,8 @@ def pair(source: Source, metadata: TraceMetadata, workers: int, costs: Costs | N
     total = int(walks.calls_of_thread.sum())
     threads = np.arange(len(walks.threads), dtype=np.int32)
     arrays = {name: np.empty(total, kind) for name, kind in _KINDS.items() if name not in ("sides", "chosen")}
-    walks.nest(Struct("plan"), Struct("rows", **arrays))
+    plan = Struct("plan", **chosen_by(Selection(), len(metadata["functions"])))
+    walks.nest(plan, Struct("rows", **arrays))
     arrays["self_known"] = arrays["self_known"].view(np.bool_)
     calls = Calls(thread=np.repeat(threads, walks.calls_of_thread), **arrays)
     arrays.clear()
@@ -88,8 +89,17 @@ class CallRows:
         self._names = tables.functions(metadata).select(
             "cookie", pl.col("demangled", "file").cast(pl.Categorical)
         )
-        values = [name for name in VALUES if name in columns]
-        walks = Walks(source, metadata, workers, columns=values, costs=costs)
+        registers = [name for name in VALUES if name in columns]
+        # The number of each call counts those of all threads.
+        walks = Walks(
+            source,
+            metadata,
+            workers,
+            counted=Selection(),
+            wanted=selection,
+            columns=registers,
+            costs=costs,
+        )
         self._first_call = np.r_[0, np.cumsum(walks.calls_of_thread)].astype(np.int64)
         self._threads: dict[str, NDArray[Any]] = {
             "process": np.array([thread.process for thread in walks.threads], np.int64),
@@ -179,9 +189,12 @@ def _room(names: Sequence[str], count: int, memory: int) -> dict[str, NDArray[An
     kinds = {name: np.dtype(_kind(name)) for name in names}
     size = count * sum(kind.itemsize for kind in kinds.values())
     if size <= memory:
-        return {name: np.empty(count, kind) for name, kind in kinds.items()}
+        # What the walk doesn't come to is not chosen.
+        return {
+            name: (np.zeros if name == "chosen" else np.empty)(count, kind) for name, kind in kinds.items()
+        }
     block = _file(size)
-    arrays, at = {}, 0
+    arrays, at = {}, 0  # the file is full of zeros
     for name, kind in sorted(kinds.items(), key=lambda item: -item[1].itemsize):
         arrays[name] = np.frombuffer(block, kind, count, at)
         at += count * kind.itemsize

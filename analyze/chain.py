@@ -36,7 +36,7 @@ class Commit:
 def walk(descriptor: int) -> list[Commit]:
     """The commits in file order; what stands between or after them belongs to none. Raises `OSError`."""
     return [
-        Commit(start, end, rows, _checksum(descriptor, start, end) == checksum)
+        Commit(start, end, rows, checksum_of(descriptor, start, end) == checksum)
         for start, end, rows, checksum in seals(descriptor)
     ][::-1]
 
@@ -86,7 +86,8 @@ def _last_magic(descriptor: int, limit: int) -> int | None:
     return None
 
 
-def _checksum(descriptor: int, start: int, end: int) -> int:
+def checksum_of(descriptor: int, start: int, end: int) -> int:
+    """The CRC-32 of a part of the file."""
     result = 0
     for at in range(start, end, _BLOCK):
         result = zlib.crc32(os.pread(descriptor, min(_BLOCK, end - at), at), result)

@@ -27,6 +27,7 @@ from .memory import check_fits
 from .native import Struct
 from .pairing import EVENT_BYTES, NEEDS, pair
 from .processes import Thread
+from .pruning import Pruning
 from .question import Partition, Question
 from .reading import TraceFile
 from .registers_held import KEPT as KEPT_IN_GROUP
@@ -61,13 +62,13 @@ def figures_of(
     if native.library() is None:
         return _by_numpy(file, partition, question)
 
-    def batches(columns: list[str]) -> Iterator[pa.Table]:
-        for table in file.batches(columns):
-            yield table
+    def parts(columns: list[str], pruning: Pruning) -> Iterator[tuple[int, pa.Table]]:
+        for first, table in file.parts(columns, pruning):
+            yield first, table
             if progress is not None:
                 progress(table.num_rows)
 
-    return walked(batches, file.metadata, partition, question)
+    return walked(parts, file.metadata, partition, question)
 
 
 def walked(source: Source, metadata: TraceMetadata, partition: Partition, question: Question) -> Figures:
@@ -79,7 +80,7 @@ def walked(source: Source, metadata: TraceMetadata, partition: Partition, questi
         partition.workers,
         part=partition.part,
         parts=partition.parts,
-        selection=question.selection,
+        wanted=question.selection,
         columns=question.columns,
         costs=costs_of(metadata, partition.path) if question.correct else None,
     )

@@ -11,11 +11,13 @@ from ..errors import TraceError
 
 #: What the page cache gives back is available; a part of the rest stays for others.
 _USABLE = 0.9
+#: Less than this there always is.
+_LITTLE = 1 << 26
 
 
 def check_fits(name: str, rows: int, bytes_per_row: int) -> None:
     """Raises TraceError where `rows` rows of `name` need more memory than there is."""
-    if rows * bytes_per_row < 1 << 26:
+    if rows * bytes_per_row < _LITTLE:
         return
     room = available()
     if room is None or rows * bytes_per_row <= room * _USABLE:

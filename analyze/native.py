@@ -22,7 +22,7 @@ from .arrays import Flags, Ints
 from .encoding import unknown_function
 
 #: As in walk.h: a library that was built from other sources is not called.
-_VERSION: Final = 3
+_VERSION: Final = 4
 _NO_MEMORY, _STRANGER, _CHANGED = -1, -2, -3
 
 #: Registers of an event: arg0 … arg5, ret_val.
@@ -96,8 +96,9 @@ _FUNCTIONS: Final[dict[str, tuple[Any, list[Any]]]] = {
     "walk_match": (c_int64, [_WALK, c_void_p]),
     "walk_matched": (c_int64, [_WALK]),
     "walk_threads": (None, [_WALK, *[c_void_p] * 4]),
-    "walk_begin": (c_int64, [_WALK, *[c_void_p] * 4]),
+    "walk_begin": (c_int64, [_WALK, *[c_void_p] * 5]),
     "walk_nest": (c_int64, [_WALK, c_void_p]),
+    "walk_running": (c_int64, [_WALK]),
     "walk_nested": (c_int64, [_WALK]),
     "walk_sizes": (None, [_WALK, c_void_p]),
     "walk_export": (None, [_WALK, c_void_p]),
@@ -168,17 +169,26 @@ class Walk:
         self._library.walk_threads(self._walk, *(array.ctypes.data for array in found.values()))
         return found
 
-    def begin(self, plan: Struct, base: Ints, ended: Flags, rows: Struct | None) -> None:
-        """Of each thread, those of `matched`, calls are numbered from `base`; with `rows` they go there."""
+    def begin(self, plan: Struct, base: Ints, ended: Flags, skipped: Flags, rows: Struct | None) -> None:
+        """Of each thread, those of `matched`, calls are numbered from `base`, and it may be skipped; with
+        `rows` calls go there.
+        """
+        arrays = (array.ctypes.data for array in (base, ended, skipped))
         address = None if rows is None else rows.address
-        self._check(
-            self._library.walk_begin(self._walk, plan.address, base.ctypes.data, ended.ctypes.data, address)
-        )
+        self._check(self._library.walk_begin(self._walk, plan.address, *arrays, address))
 
     def nest(self, batch: Struct) -> None:
         self._check(self._library.walk_nest(self._walk, batch.address))
 
+    @property
+    def running(self) -> int:
+        """How many chosen calls have begun in the second pass, and are not known to be over."""
+        return int(self._library.walk_running(self._walk))
+
     def nested(self) -> None:
+        """The second pass is over: all events have come, or no chosen call runs any more and none is to
+        come.
+        """
         self._check(self._library.walk_nested(self._walk))
 
     def gathered(self) -> dict[str, NDArray[Any]]:

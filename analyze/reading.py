@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -20,12 +20,13 @@ import pyarrow.parquet as pq
 from polars.io.plugins import register_io_source
 
 from ..errors import TraceError
-from ..schemas import EVENTS, METADATA_KEY, TraceMetadata
+from ..schemas import EVENTS, METADATA_KEY, VALUES, TraceMetadata
 from .chain import seals
 from .memory import check_fits
 from .metadata import decode
 from .partial import LARGEST_METADATA, open_partial
-from .verify import metadata_damage, row_damage
+from .pruning import Group, Pruning, earliest_from
+from .verify import Seals, metadata_damage
 
 _MAGIC = b"PAR1"
 #: As many as a row group of a recording has.
@@ -59,8 +60,6 @@ class TraceFile:
         if self.rows != self.metadata["counts"]["recorded"]:
             recorded = self.metadata["counts"]["recorded"]
             raise self._damaged(f"{self.rows:,} rows where {recorded:,} were recorded")
-        self._checking = threading.Lock()
-        self._checked = False
         self._check_columns(stored)
 
     def _decoded(self, pairs: dict[bytes, bytes]) -> TraceMetadata:
@@ -114,16 +113,26 @@ class TraceFile:
     def batches(self, columns: list[str]) -> Iterator[pa.Table]:
         """The same, some consecutive events at a time."""
         self._check_rows()
+        for _, table in self.parts(columns):
+            yield table
+
+    def parts(self, columns: list[str], pruning: Pruning | None = None) -> Iterator[tuple[int, pa.Table]]:
+        """The same, with the row of the first event of each part; without what `pruning` can do without.
+        Commits that nothing is read of are not checked.
+        """
+        first = 0
         with self._readable():
             file = self._open()
-            for group in range(file.num_row_groups):
-                left = file.metadata.row_group(group).num_rows
-                for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=columns):
-                    yield _checked(pa.Table.from_batches([batch]))
-                    left -= batch.num_rows
-                if left:
-                    # Arrow ends a column where the header of a page says so.
-                    raise ValueError(f"{left:,} rows are missing in row group {group}")
+            groups = [Group.of(file.metadata.row_group(number)) for number in range(file.num_row_groups)]
+            earliest = earliest_from(groups)
+            for number, group in enumerate(groups):
+                if pruning is not None and not pruning.more(earliest[number]):
+                    return
+                if pruning is None or pruning.group(group):
+                    self._check_group(number)
+                    for at, table in _batches(file, number, group.rows, columns, pruning):
+                        yield first + at, table
+                first += group.rows
 
     def scan(self) -> pl.LazyFrame:
         """The events as a LazyFrame that reads only the columns asked for, when it is collected."""
@@ -185,11 +194,19 @@ class TraceFile:
 
     def _check_rows(self) -> None:
         """Compare the file with its seals, once. Of a `.partial` one that was done to find them."""
-        with self._checking, self._readable():
-            if not self._checked and self._committed is None:
-                if damage := row_damage(self.path, self._open().metadata):
+        if self._committed is None:
+            with self._readable():
+                if damage := self._seals.damage():
                     raise self._damaged(damage)
-                self._checked = True
+
+    def _check_group(self, number: int) -> None:
+        """The same for one row group."""
+        if self._committed is None and (damage := self._seals.damage_of(number)):
+            raise self._damaged(damage)
+
+    @cached_property
+    def _seals(self) -> Seals:
+        return Seals(self.path, self._open().metadata)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -203,6 +220,29 @@ class TraceFile:
             f"{self.name} is damaged: {reason}",
             "copy it again from where it was recorded; nothing can be trusted in this copy",
         )
+
+
+def _batches(
+    file: pq.ParquetFile, group: int, rows: int, columns: list[str], pruning: Pruning | None
+) -> Iterator[tuple[int, pa.Table]]:
+    """The columns of a row group, some rows at a time, and which is the first of them."""
+    keys = [name for name in columns if name not in VALUES]
+    if pruning is None or keys == columns or rows > _BATCH_ROWS:
+        at = 0
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=columns):
+            yield at, _checked(pa.Table.from_batches([batch]))
+            at += batch.num_rows
+    else:
+        table = file.read_row_group(group, keys)
+        at = table.num_rows
+        if pruning.registers(table):
+            registers = file.read_row_group(group, [name for name in columns if name in VALUES])
+            for name in registers.column_names:
+                table = table.append_column(registers.schema.field(name), registers[name])
+        yield 0, _checked(table.combine_chunks())
+    if at != rows:
+        # Arrow ends a column where the header of a page says so.
+        raise ValueError(f"{rows - at:,} rows are missing in row group {group}")
 
 
 def _checked(table: pa.Table) -> pa.Table:

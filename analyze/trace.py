@@ -31,6 +31,7 @@ from .gather import gather
 from .kept import Kept
 from .memory import check_fits
 from .pairing import EVENT_BYTES, NEEDS, pair
+from .pruning import Pruning
 from .question import Partition, Question
 from .reading import TraceFile
 from .selection import Chosen, Selection
@@ -135,6 +136,7 @@ class Trace(FigureReports, CallReports):
         if answers is None:
             partition = Partition(str(self.path), workers=self._effort.jobs)
             answers = Answers.of(figures_of(self._file, partition, question, self._progress(2)), casts)
+            self._effort.progress(1, 1)
             self._kept.keep(question, answers)
         return answers
 
@@ -156,12 +158,12 @@ class Trace(FigureReports, CallReports):
         """The events, for so many passes."""
         progress = self._progress(passes)
 
-        def batches(columns: list[str]) -> Iterator[pa.Table]:
-            for table in self._file.batches(columns):
-                yield table
+        def parts(columns: list[str], pruning: Pruning) -> Iterator[tuple[int, pa.Table]]:
+            for first, table in self._file.parts(columns, pruning):
+                yield first, table
                 progress(table.num_rows)
 
-        return batches
+        return parts
 
     @property
     def functions(self) -> pl.LazyFrame:
@@ -204,7 +206,9 @@ class Trace(FigureReports, CallReports):
 
     def _call_rows(self, columns: Sequence[str], selection: Selection) -> CallRows:
         source, effort = self._source(2), self._effort
-        return CallRows(source, self.metadata, columns, selection, effort.jobs, effort.memory, self._costs)
+        found = CallRows(source, self.metadata, columns, selection, effort.jobs, effort.memory, self._costs)
+        effort.progress(1, 1)
+        return found
 
     def around(
         self, call_ids: Sequence[int], columns: Sequence[str], *, inside: bool = False

@@ -19,10 +19,12 @@ from .incarnations import Incarnations
 from .losses import LossWindows, ThreadLosses
 from .native import Struct, Walk
 from .processes import Thread, threads_of
+from .pruning import Pruning
 from .selection import Selection
 
-#: Gives these columns of the events from the first to the last, each time that it is called.
-Source = Callable[[list[str]], Iterable[pa.Table]]
+#: Gives these columns of the events from the first to the last, some at a time and with the row of the
+#: first of them, each time that it is called; those that the pruning can do without may be missing.
+Source = Callable[[list[str], Pruning], Iterable[tuple[int, pa.Table]]]
 
 #: What the walk reads of the events.
 NEEDS = ["type", "cookie", "pid", "tgid", "timestamp", "frame"]
@@ -48,8 +50,9 @@ def chosen_by(selection: Selection, functions: int) -> dict[str, Any]:
 class Walks:
     """`count` walks at once through one trace, each of some of its threads; the first pass is done.
 
-    `part` and `parts` are as in `Partition`; `columns` are the registers that the second pass needs. Only
-    threads that calls of `selection` can be of are walked at all. Durations are without `costs`.
+    `part` and `parts` are as in `Partition`. `wanted` are the calls that the second pass is for, and
+    `columns` the registers that it needs; `counted` those whose threads the first one has to see, by
+    default the same. Durations are without `costs`.
     """
 
     threads: list[Thread]  # in order of (tgid, pid)
@@ -63,27 +66,24 @@ class Walks:
         *,
         part: int = 0,
         parts: int = 1,
-        selection: Selection | None = None,
+        wanted: Selection | None = None,
+        counted: Selection | None = None,
         columns: Sequence[str] = (),
         costs: Costs | None = None,
     ) -> None:
         self._source = source
+        self._metadata = metadata
         self._incarnations = Incarnations(metadata)
+        self._wanted = wanted or Selection()
         self._columns = [*NEEDS, *columns]
+        self._running: list[Future[None]] = []
+        seen = counted or self._wanted
+        threads = Selection(tgids=seen.tgids, pids=seen.pids)
         self._walks = [
-            Walk(
-                _setup(
-                    metadata,
-                    self._incarnations,
-                    part + parts * number,
-                    parts * count,
-                    selection or Selection(),
-                    costs,
-                )
-            )
+            Walk(_setup(metadata, self._incarnations, part + parts * number, parts * count, threads, costs))
             for number in range(count)
         ]
-        self._feed(Walk.match, NEEDS)
+        self._feed(Walk.match, NEEDS, Pruning(threads))
         found = [walk.matched() for walk in self._walks]
         joined = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
         order = self._incarnations.order(joined["key"])
@@ -100,9 +100,10 @@ class Walks:
         """The second pass."""
         first_call = np.r_[0, np.cumsum(self.calls_of_thread)].astype(np.int64)
         ended = np.array([thread.ended for thread in self.threads], np.bool_)
+        skipped = np.array([not self._wanted.has_thread(t.tgid, t.pid) for t in self.threads], np.bool_)
         for walk, places in zip(self._walks, self._places, strict=True):
-            walk.begin(plan, first_call[places], ended[places], rows)
-        self._feed(Walk.nest, self._columns)
+            walk.begin(plan, first_call[places], ended[places], skipped[places], rows)
+        self._feed(Walk.nest, self._columns, Pruning.of(self._wanted, self._metadata, self._still_running))
         for walk in self._walks:
             walk.nested()
 
@@ -111,22 +112,24 @@ class Walks:
         for walk, places in zip(self._walks, self._places, strict=True):
             yield walk.gathered(), [self.threads[place] for place in places]
 
-    def _feed(self, step: Callable[[Walk, Struct], None], columns: list[str]) -> None:
+    def _feed(self, step: Callable[[Walk, Struct], None], columns: list[str], pruning: Pruning) -> None:
         """Give every batch to every walk, while the next one is read."""
-        first_row = 0
-        running: list[Future[None]] = []
         with ThreadPoolExecutor(len(self._walks)) as pool:
-            for events in self._source(columns):
+            for first_row, events in self._source(columns, pruning):
                 batch = as_batch(self._incarnations.told_apart(events), first_row)
-                first_row += events.num_rows
-                _result_of(running)
-                running = [pool.submit(step, walk, batch) for walk in self._walks]
-            _result_of(running)
+                self._catch_up()
+                self._running = [pool.submit(step, walk, batch) for walk in self._walks]
+            self._catch_up()
 
+    def _catch_up(self) -> None:
+        """Wait for what the walks are at."""
+        for future in self._running:
+            future.result()
 
-def _result_of(running: Sequence[Future[None]]) -> None:
-    for future in running:
-        future.result()
+    def _still_running(self) -> int:
+        """How many chosen calls have not ended where the walks are now."""
+        self._catch_up()
+        return sum(walk.running for walk in self._walks)
 
 
 def as_batch(events: pa.Table, first_row: int) -> Struct:

@@ -307,6 +307,7 @@ static void leave(struct walk *walk, struct thread *thread, const struct batch *
 	}
 	if (walk->wants_values)
 		take_return(walk, batch, i, call->id, function, call->way, duration);
+	walk->running -= call->chosen;
 	forget(thread, at);
 }
 
@@ -317,6 +318,7 @@ static void settle(struct walk *walk, struct thread *thread, uint64_t frame, int
 		const struct left_call *call = &thread->left[--thread->left_count];
 
 		set_status(walk, thread, call->id, call->way, call->frame, call->start, time, 1);
+		walk->running -= call->chosen;
 	}
 }
 
@@ -330,6 +332,7 @@ static void close_left(struct walk *walk, struct thread *thread, uint64_t frame,
 		thread->unfinished = call->earlier;
 		if (!thread->perhaps || call->frame < frame) {
 			set_status(walk, thread, call->id, call->way, call->frame, call->start, time, 1);
+			walk->running -= call->chosen;
 		} else {
 			/* The event may be of a tail call, and the exit still to come. */
 			if (thread->left_count == thread->left_size) {
@@ -337,8 +340,9 @@ static void close_left(struct walk *walk, struct thread *thread, uint64_t frame,
 				thread->left = walk_grow(walk, thread->left, thread->left_size,
 							 sizeof(*thread->left));
 			}
-			thread->left[thread->left_count++] =
-				(struct left_call){ call->id, call->frame, call->start, call->way };
+			thread->left[thread->left_count++] = (struct left_call){
+				call->id, call->frame, call->start, call->way, call->chosen,
+			};
 		}
 		forget(thread, at);
 	}
@@ -409,6 +413,8 @@ void nest_event(struct walk *walk, struct thread *thread, const struct batch *ba
 	call->clock = clock;
 	call->way = way;
 	call->within = within;
+	call->chosen = chosen;
+	walk->running += chosen;
 	if (!matched)
 		return;
 	if (walk->wants_values)

@@ -151,7 +151,7 @@ static inline int64_t take(struct walk *walk, const struct batch *batch, enum pa
 			else
 				return WALK_CHANGED;
 		}
-		if (!thread)
+		if (!thread || (pass == NEST && thread->skipped))
 			continue;
 		if (function < 0 || batch->cookie[i] != last_cookie) {
 			const int32_t *at = map_find(&walk->function_of, batch->cookie[i]);
@@ -210,11 +210,11 @@ void walk_threads(const struct walk *walk, uint64_t *key, int64_t *events, int64
 }
 
 /*
- * Before the second pass: what is asked; of each thread the number of its first call, and whether it has
- * ended; and where rows go, if they are wanted. `rows` point to memory that is there until `walk_nested`.
+ * Before the second pass: what is asked; of each thread the number of its first call, whether it has ended,
+ * and whether it can be skipped; and where rows go, if they are wanted. `rows` point to memory that is there until `walk_nested`.
  */
 int64_t walk_begin(struct walk *walk, const struct plan *plan, const int64_t *base, const uint8_t *ended,
-		   const struct rows *rows)
+		   const uint8_t *skipped, const struct rows *rows)
 {
 	int wrong = setjmp(walk->failed);
 
@@ -223,6 +223,7 @@ int64_t walk_begin(struct walk *walk, const struct plan *plan, const int64_t *ba
 	for (int64_t i = 0; i < walk->thread_count; i++) {
 		walk->threads[i]->base = base[i];
 		walk->threads[i]->ended = ended[i];
+		walk->threads[i]->skipped = skipped[i];
 	}
 	walk->plan = *plan;
 	walk->plan.functions = walk->chosen = copy(walk, plan->functions, walk->functions);
@@ -247,7 +248,15 @@ int64_t walk_nest(struct walk *walk, const struct batch *batch)
 	return wrong ? wrong : nest_batch(walk, batch);
 }
 
-/* The second pass is over, and with it all calls. */
+int64_t walk_running(const struct walk *walk)
+{
+	return walk->running;
+}
+
+/*
+ * The second pass is over: all events have come; or what is missing is later than any chosen call can begin, and
+ * none is running.
+ */
 int64_t walk_nested(struct walk *walk)
 {
 	int wrong = setjmp(walk->failed);
@@ -255,9 +264,12 @@ int64_t walk_nested(struct walk *walk)
 	if (wrong)
 		return wrong;
 	for (int64_t i = 0; i < walk->thread_count; i++) {
-		if (walk->threads[i]->seen != walk->threads[i]->events)
+		struct thread *thread = walk->threads[i];
+
+		if ((walk->running || walk->plan.until == INT64_MAX) && !thread->skipped &&
+		    thread->seen != thread->events)
 			return WALK_CHANGED;
-		nest_end(walk, walk->threads[i]);
+		nest_end(walk, thread);
 	}
 	tally_end(walk);
 	return walk->thread_count;

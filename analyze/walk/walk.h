@@ -20,7 +20,7 @@
 #include "tally.h"
 
 /* Goes up with every change that analyze/native.py must know of. */
-#define WALK_VERSION 3
+#define WALK_VERSION 4
 
 /* What the functions called from Python return; else the number of rows that were taken. */
 #define WALK_NO_MEMORY -1
@@ -159,6 +159,7 @@ struct open_call {
 	uint8_t self_unknown;
 	uint8_t within; /* layers of the plan */
 	uint8_t first_of;
+	uint8_t chosen;
 	uint8_t held; /* a bit for each of its arguments that has a value, in `thread->held` */
 };
 
@@ -174,6 +175,7 @@ struct left_call {
 	uint64_t frame;
 	int64_t start;
 	int32_t way;
+	uint8_t chosen;
 };
 
 struct thread {
@@ -212,6 +214,7 @@ struct thread {
 	uint64_t *held; /* ARGS for each of `open` */
 	struct thread_tally tally;
 	uint8_t ended;
+	uint8_t skipped; /* none of its calls can be chosen */
 };
 
 struct walk {
@@ -243,6 +246,7 @@ struct walk {
 	int32_t wants_rows;
 	int32_t wants_values;
 	int64_t kept_bytes;
+	int64_t running; /* chosen calls that are not known to be over */
 	struct tally tally;
 };
 

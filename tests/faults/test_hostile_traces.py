@@ -401,9 +401,8 @@ def test_a_bomb(tmp_path: Path) -> None:
     path.write_bytes(small[: -8 - size] + sink.getvalue().to_pybytes()[4:])
     assert path.stat().st_size < 16_000_000
     with Worker() as worker:
-        refuses(worker, path, "of memory")
+        refuses(worker, path, "names some rows twice")
         (reply,) = worker.ask({"commands": [["analyze", "latency", str(path)]]})
-        assert f"{footer.num_rows:,} events" in reply["stderr"]
         assert reply["peak"] < 1 << 30
 
 

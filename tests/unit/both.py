@@ -12,6 +12,7 @@ from funcsnoop.analyze.engine import walked
 from funcsnoop.analyze.figures import Figures
 from funcsnoop.analyze.gather import gather
 from funcsnoop.analyze.pairing import pair
+from funcsnoop.analyze.pruning import Pruning
 from funcsnoop.analyze.question import Partition, Question
 from funcsnoop.analyze.selection import Selection
 
@@ -34,12 +35,12 @@ def by_walk(
     """The walk gets `rows` events at a time."""
     events = recording.events()
 
-    def batches(wanted: list[str]) -> Iterator[pa.Table]:
+    def parts(wanted: list[str], pruning: Pruning) -> Iterator[tuple[int, pa.Table]]:
         for first in range(0, max(len(events), 1), rows):
-            yield events.select(wanted).slice(first, rows)
+            yield first, events.select(wanted).slice(first, rows)
 
     question = Question(selection, tuple(columns), tuple(casts), memory)
-    return walked(batches, recording.about(), partition, question)
+    return walked(parts, recording.about(), partition, question)
 
 
 def by_numpy(

@@ -18,6 +18,7 @@ import funcsnoop
 from funcsnoop import plot
 from funcsnoop.analyze import call_rows, pairing
 from funcsnoop.analyze.correction import Costs, costs_of
+from funcsnoop.analyze.pruning import Pruning
 from funcsnoop.analyze.question import Question
 from funcsnoop.errors import UsageError
 
@@ -80,13 +81,13 @@ def test_nothing_takes_less_than_no_time(tmp_path: Path) -> None:
 def same(recording: Recording, rows: int) -> None:
     """The calls by the compiled walk, which gets `rows` events at a time, and by NumPy."""
 
-    def batches(columns: list[str]) -> Iterator[pa.Table]:
+    def parts(columns: list[str], pruning: Pruning) -> Iterator[tuple[int, pa.Table]]:
         for first in range(0, max(len(recording.rows), 1), rows):
-            yield recording.events().slice(first, rows)
+            yield first, recording.events().slice(first, rows)
 
     about = recording.about() | {"probe_costs": COSTS}
     costs = costs_of(about)
-    walked = call_rows.pair(batches, about, 2, costs)
+    walked = call_rows.pair(parts, about, 2, costs)
     assert_frame_equal(walked, pairing.pair(recording.frame(), about, costs).collect())
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import funcsnoop
+from funcsnoop.analyze import memory
 from funcsnoop.errors import TraceError
 from funcsnoop.schemas import FORMAT_VERSION, METADATA_KEY
 
@@ -130,6 +131,17 @@ def test_bytes_that_were_no_utf8(tmp_path: Path) -> None:
     about["command"] = ["./a\udcfe"]
     trace = funcsnoop.open(write(tmp_path / "t.parquet", recording.events(), about))
     assert trace.latency().collect()["function"].to_list() == ["f\\udcff"]
+
+
+def test_more_than_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures need little memory; all calls at once, or all events, are refused before they are read."""
+    trace = funcsnoop.open(sample().write(tmp_path / "t.parquet"))
+    monkeypatch.setattr(memory, "available", lambda: 10_000)
+    monkeypatch.setattr(memory, "_LITTLE", 1000)
+    assert trace.latency().collect()["calls"].to_list() == [3000]
+    for refuse in (lambda: trace.paired, lambda: trace.events.collect(), lambda: trace.values(["arg0"])):
+        with pytest.raises(TraceError, match=r"6,000 events, which take about .* of memory"):
+            refuse()
 
 
 @pytest.mark.parametrize("column", ["frame", "arg5", "ret_val"])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from funcsnoop.analyze import call_rows, native, pairing
+from funcsnoop.analyze.pruning import Pruning
 from funcsnoop.errors import TraceError
 
 from .test_pairing_property import loss_windows
@@ -25,11 +26,13 @@ SEEDS = st.integers(0, 2**32)
 def walk(recording: Recording, rows: int) -> pl.DataFrame:
     """The calls by the compiled walk, which gets `rows` events at a time."""
 
-    def batches(columns: list[str]) -> Iterator[pa.Table]:
-        for first in range(0, max(len(recording.rows), 1), rows):
-            yield recording.events().slice(first, rows)
+    events = recording.events()
 
-    return call_rows.pair(batches, recording.about(), 2)
+    def parts(columns: list[str], pruning: Pruning) -> Iterator[tuple[int, pa.Table]]:
+        for first in range(0, max(len(events), 1), rows):
+            yield first, events.slice(first, rows)
+
+    return call_rows.pair(parts, recording.about(), 2)
 
 
 def same(recording: Recording, rows: int = 7) -> pl.DataFrame:
@@ -167,4 +170,4 @@ def test_a_trace_that_changes_between_the_passes_is_refused() -> None:
     for changed in (part, other, swapped):
         tables = iter([whole.events(), changed.events()])
         with pytest.raises(TraceError, match="changed"):
-            call_rows.pair(lambda _, tables=tables: [next(tables)], whole.about(), 2)
+            call_rows.pair(lambda *_, tables=tables: [(0, next(tables))], whole.about(), 2)
