@@ -153,6 +153,8 @@ def record(
         command_identity=root if as_root else None,
         strategy=attach.strategy(),
     )
+    # Now: while the compiler runs, stderr is no terminal.
+    screen = Screen(quiet, waits=not command)
     # What a plan is made of stays: to look through it for what can be thrown away takes a sixth of the time.
     gc.disable()
     with Compiling() as compiling:
@@ -189,7 +191,6 @@ def record(
 
         from ..record.recorder import Recorder
 
-        screen = Screen(quiet, waits=not command)
         if plan.notices:
             compiling.wait()
             screen.announce(plan)
