@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ..errors import TraceError
 from ..schemas import EVENTS, TraceMetadata
-from ..schemas.chain import COMMIT_KEY, RECORDING, ROW_KEYS
+from ..schemas.chain import COMMIT_KEY, RECORDING, ROW_KEYS, ManyRows
 from .accounting import account, functions_of, has_no_start
 from .chain import Commit, walk
 from .metadata import decode
@@ -117,7 +117,21 @@ def _read(descriptor: int, commits: list[Commit]) -> tuple[pq.FileMetaData, dict
             found.update(note["values"])
             for key, changed in note["rows"].items():
                 rows[key].update({int(position): row for position, row in changed.items()})
+            for key, many in note["many"].items():
+                rows[key].update(_as_rows(many))
     return joined, found | {key: [row for _, row in sorted(rows[key].items())] for key in ROW_KEYS}
+
+
+def _as_rows(many: ManyRows) -> dict[int, dict[str, Any]]:
+    """Rows by position. ValueError where columns are longer or shorter than they should be."""
+    fields = tuple(many["columns"])
+    values = zip(*(many["columns"][field] for field in fields), strict=True)
+    rows = [many["same"] | dict(zip(fields, row, strict=True)) for row in values]
+    if not fields:
+        rows = [dict(many["same"]) for _ in range(many["count"])]
+    if len(rows) != many["count"]:
+        raise ValueError("columns of another length than they should have")
+    return dict(enumerate(rows, many["first"]))
 
 
 def _no_row_groups() -> pq.FileMetaData:

@@ -36,6 +36,16 @@ ROW_KEYS: Final = ("functions", "skipped", "processes", "threads", "loss_windows
 RECORDING: Final = "recording"
 
 
+class ManyRows(TypedDict):
+    """`count` rows of a list, from position `first` on, as columns: much less to write and to read."""
+
+    first: int
+    count: int
+    same: dict[str, Any]  # what all have in common
+    columns: dict[str, list[Any]]  # the other fields
+
+
 class CommitNote(TypedDict):
     values: dict[str, Any]  # every key of the metadata but ROW_KEYS, as of this commit
     rows: dict[str, dict[str, dict[str, Any]]]  # by key, then by position in the list
+    many: dict[str, ManyRows]  # by key
