@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import threading
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..bpf.compile import Sizes, compile_program, program_text
 
@@ -60,7 +61,8 @@ class Compiling:
         guess = self._sizes
         enough = guess.functions >= sizes.functions and guess.processes >= sizes.processes
         same = replace(guess, functions=sizes.functions, processes=sizes.processes) == sizes
-        if self._thread is None or not (enough and same):
+        nothing = self._module is None and self._error is None
+        if nothing or not (enough and same):
             self._discard()
             return Programs(sizes)
         if self._error is not None:
@@ -75,6 +77,8 @@ class Compiling:
             before.join()
             self._clean_up()
         self._error = None
+        if not _has_own_directory():
+            return  # then it is compiled when it is asked for
         try:
             self._module = compile_program(program_text(), sizes.flags())
         except Exception as error:
@@ -89,3 +93,16 @@ class Compiling:
         if self._module is not None:
             self._module.cleanup()
             self._module = None
+
+
+#: Of linux/sched.h.
+_CLONE_FS: Final = 0x200
+
+
+def _has_own_directory() -> bool:
+    """Let this thread change its working directory without changing that of the others.
+
+    bcc goes where it finds the kernel's headers while it compiles; meanwhile relative paths, such as that of
+    the trace, would lead there. False where a seccomp filter forbids it, as in some containers.
+    """
+    return bool(ctypes.CDLL(None).unshare(_CLONE_FS) == 0)
