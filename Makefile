@@ -1,4 +1,4 @@
-.PHONY: demo test test-kernels bench bench-setup install check clean
+.PHONY: demo test test-faults test-kernels bench bench-setup install check clean
 
 # Record a real program and show what its functions did.
 demo: install
@@ -8,6 +8,10 @@ demo: install
 TESTS ?= tests
 test: .venv/.ready-test
 	.venv/bin/python -m pytest -q -n 2 --dist loadgroup $(TESTS)
+
+# The fault tests with their full counts: 50 kills, 1,000 mutations of each kind of file, and so on.
+test-faults: .venv/.ready-test
+	FUNCSNOOP_FAULT_RUNS=50 .venv/bin/python -m pytest -q --timeout 1800 $(or $(FAULTS),tests/faults)
 
 # BPF tests on older kernels, in an emulator: about an hour. Not part of `make test`.
 test-kernels: .venv/.ready-test
