@@ -38,7 +38,7 @@ from .walking import Source, Walks, chosen_by
 __all__ = ["figures_of", "merge", "process"]
 
 #: Tables of values have room for 1 << this many, and are filled to three quarters.
-_VALUE_BITS = 16
+_VALUE_BITS = 14
 #: Bytes for durations and values that are kept one by one.
 _MOST_KEPT = 1 << 29
 #: Places in the calling-context tree.

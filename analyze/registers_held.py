@@ -19,7 +19,7 @@ from .spread import Spread
 #: Up to so many different values have a group each; more are grouped by the power of two.
 FEW = 16
 #: So many different values are counted one by one.
-MANY = 3 << 14
+MANY = 3 << 12
 #: Durations of a group are kept one by one up to so many.
 KEPT = 1 << 12
 SKETCH_BITS = 14

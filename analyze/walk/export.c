@@ -42,7 +42,7 @@ struct spreads {
 
 static void put_spread(struct spreads *to, const struct spread *spread)
 {
-	int64_t kept = spread->pages ? 0 : spread->count;
+	int64_t kept = spread->held;
 	int64_t buckets = spread_buckets(spread, to->bucket ? to->bucket + to->bucket_count : NULL,
 					 to->bucket ? to->count + to->bucket_count : NULL);
 
@@ -101,12 +101,14 @@ static void put_register(struct arrays *to, struct sizes *sizes, const struct re
 {
 	int groups = !registers->groups ? 0 : registers->few_count < 0 ? 2 * OCTAVES : registers->few_count;
 
-	for (int64_t i = 0; registers->table && i < 1LL << registers->table_bits; i++) {
-		if (!registers->table[i].count)
+	for (int64_t i = 0; i < registers_values(registers); i++) {
+		const struct valued *valued = registers_value(registers, i);
+
+		if (!valued->count)
 			continue;
 		if (to) {
-			to->value[sizes->values] = registers->table[i].value;
-			to->count[sizes->values] = registers->table[i].count;
+			to->value[sizes->values] = valued->value;
+			to->count[sizes->values] = valued->count;
 		}
 		header->values++;
 		sizes->values++;
@@ -159,7 +161,7 @@ static void gather(struct walk *walk, struct sizes *sizes, struct arrays *to)
 		for (int column = 0; column < COLUMNS; column++) {
 			const struct registers *registers = function->registers[column];
 
-			if (!registers)
+			if (!registers || !registers->count)
 				continue;
 			struct register_header header = {
 				.function = row, .column = column, .count = registers->count,

@@ -8,6 +8,7 @@
  * stack, but where a thread switches stacks calls end in any order.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "walk.h"
 
@@ -79,66 +80,74 @@ static void set_row(struct walk *walk, struct thread *thread, int64_t id, int32_
 		SET(valid[column], id, 0);
 }
 
-/* The value of a register at an event, if there is one. */
-static int register_at(const struct batch *batch, int column, int64_t at, uint64_t *value)
+/* The registers from `first` on at an event: those that have a value, as bits. */
+static uint32_t read_registers(const struct batch *batch, int64_t at, int first, int end, uint64_t *values)
 {
-	const uint8_t *valid = batch->valid[column];
-	int64_t bit = batch->offset[column] + at;
+	uint32_t has = 0;
 
-	if (!batch->value[column] || (valid && !(valid[bit >> 3] >> (bit & 7) & 1)))
-		return 0;
-	*value = batch->value[column][at];
-	return 1;
-}
+	for (int column = first; column < end; column++) {
+		const uint8_t *valid = batch->valid[column];
+		int64_t bit = batch->offset[column] + at;
 
-static void set_value(struct walk *walk, int64_t id, int column, uint64_t value)
-{
-	SET(value[column], id, value);
-	SET(valid[column], id, 1);
-}
-
-/* Take note of the arguments of a call without an exit. */
-static void take_arguments(struct walk *walk, const struct batch *batch, int64_t at, int64_t id, int32_t function,
-			   int32_t way)
-{
-	uint64_t value;
-
-	for (int column = 0; column < ARGS; column++) {
-		if (!register_at(batch, column, at, &value))
+		if (!batch->value[column] || (valid && !(valid[bit >> 3] >> (bit & 7) & 1)))
 			continue;
-		if (walk->wants_rows)
-			set_value(walk, id, column, value);
-		if (way >= 0)
-			tally_register(walk, function, column, value, NOT_COMPLETE);
+		values[column] = batch->value[column][at];
+		has |= 1u << column;
+	}
+	return has;
+}
+
+static void set_values(struct walk *walk, int64_t id, uint32_t has, const uint64_t *values)
+{
+	for (int column = 0; walk->wants_rows && has >> column; column++) {
+		if (!(has >> column & 1))
+			continue;
+		SET(value[column], id, values[column]);
+		SET(valid[column], id, 1);
 	}
 }
 
-/* Those of one that has an exit, until then. */
+/* Of a call one side of which was not seen, what the other one tells. */
+static void take_registers(struct walk *walk, const struct batch *batch, int64_t at, int64_t id, int32_t function,
+			   int32_t way, int entry)
+{
+	uint64_t values[COLUMNS] = { 0 };
+	uint32_t has = read_registers(batch, at, entry ? 0 : ARGS, entry ? ARGS : COLUMNS, values);
+
+	set_values(walk, id, has, values);
+	if (way >= 0 && has && walk->plan.kinds) {
+		struct finished *call = tally_finished(walk, function, NOT_COMPLETE);
+
+		memcpy(call->value, values, sizeof(values));
+		call->has = has;
+	}
+}
+
+/* Of a call that will be left, its arguments. */
 static void hold_arguments(struct walk *walk, struct thread *thread, const struct batch *batch, int64_t at,
 			   struct open_call *call)
 {
 	uint64_t *held = &thread->held[ARGS * (call - thread->open)];
 
-	for (int column = 0; column < ARGS; column++) {
-		if (!register_at(batch, column, at, &held[column]))
-			continue;
-		call->held |= 1 << column;
-		if (walk->wants_rows)
-			set_value(walk, call->id, column, held[column]);
-	}
+	call->held = (uint8_t)read_registers(batch, at, 0, ARGS, held);
+	set_values(walk, call->id, call->held, held);
 }
 
-static void take_return(struct walk *walk, const struct batch *batch, int64_t at, int64_t id, int32_t function,
-			int32_t way, int64_t duration)
+/* And all that is known of it when it is left. */
+static void take_all(struct walk *walk, const struct batch *batch, int64_t at, const struct open_call *call,
+		     const uint64_t *held, int64_t duration)
 {
-	uint64_t value;
+	uint64_t values[COLUMNS] = { 0 };
+	uint32_t has = read_registers(batch, at, ARGS, COLUMNS, values);
 
-	if (!register_at(batch, ARGS, at, &value))
-		return;
-	if (walk->wants_rows)
-		set_value(walk, id, ARGS, value);
-	if (way >= 0)
-		tally_register(walk, function, ARGS, value, duration);
+	set_values(walk, call->id, has, values);
+	if (call->way >= 0 && (has || call->held) && walk->plan.kinds) {
+		struct finished *finished = tally_finished(walk, call->function, duration);
+
+		memcpy(finished->value, held, ARGS * sizeof(*held));
+		finished->value[ARGS] = values[ARGS];
+		finished->has = has | call->held;
+	}
 }
 
 /*
@@ -298,15 +307,10 @@ static void leave(struct walk *walk, struct thread *thread, const struct batch *
 		SET(status, call->id, COMPLETE);
 		SET(sides, call->id, 3);
 	}
-	if (call->way >= 0) {
+	if (call->way >= 0)
 		tally_leave(walk, thread, call, time, duration, self_ns);
-		for (int column = 0; call->held && column < ARGS; column++)
-			if (call->held & 1 << column)
-				tally_register(walk, function, column, thread->held[ARGS * at + column],
-					       duration);
-	}
 	if (walk->wants_values)
-		take_return(walk, batch, i, call->id, function, call->way, duration);
+		take_all(walk, batch, i, call, &thread->held[ARGS * at], duration);
 	walk->running -= call->chosen;
 	forget(thread, at);
 }
@@ -398,11 +402,11 @@ void nest_event(struct walk *walk, struct thread *thread, const struct batch *ba
 	if (!entry) {
 		set_status(walk, thread, id, way, frame, INT64_MIN, time, 0);
 		if (walk->wants_values)
-			take_return(walk, batch, at, id, function, way, NOT_COMPLETE);
+			take_registers(walk, batch, at, id, function, way, 0);
 		return;
 	}
 	if (walk->wants_values && !matched)
-		take_arguments(walk, batch, at, id, function, way);
+		take_registers(walk, batch, at, id, function, way, 1);
 	if (!matched && !walk->exit_traced[function]) {
 		if (way >= 0)
 			tally_status(walk, way, NONE);

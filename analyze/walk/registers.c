@@ -7,7 +7,7 @@
 #include "walk.h"
 
 #define FIRST_BITS 3
-#define MOST_NOTED 512
+#define CHUNK 512
 #define TOP_BIT (1ULL << 63)
 
 /* `kind` is the number of bits, negated for signed types, 1 for a bool. */
@@ -46,19 +46,41 @@ static int64_t signed_bucket(const struct registers *registers, uint64_t value)
 	return negative ? -bucket : bucket;
 }
 
-/* From here on the table has not all values. */
+/* Least, greatest and sum: of values that are all counted these are found when all have come. */
+static void add_figures(struct registers *registers, uint64_t value, uint64_t times)
+{
+	uint64_t ordered = registers->is_signed ? value ^ TOP_BIT : value;
+
+	registers->least = ordered < registers->least ? ordered : registers->least;
+	registers->greatest = ordered > registers->greatest ? ordered : registers->greatest;
+	registers->sum += (unsigned __int128)value * times;
+	/* In 128 bits a negative number has ones above. */
+	if (registers->is_signed && (int64_t)value < 0)
+		registers->sum -= (unsigned __int128)times << 64;
+}
+
+static void add_counted(struct registers *registers)
+{
+	for (int64_t i = 0; i < registers_values(registers); i++)
+		if (registers_value(registers, i)->count)
+			add_figures(registers, registers_value(registers, i)->value,
+				    registers_value(registers, i)->count);
+}
+
+/* From here on not all values are counted. */
 static void begin_sketch(struct walk *walk, struct registers *registers)
 {
 	registers->sketch = walk_grow(walk, NULL, 1 << SKETCH_BITS, 1);
 	memset(registers->sketch, 0, 1 << SKETCH_BITS);
-	for (int64_t i = 0; i < 1LL << registers->table_bits; i++) {
-		const struct valued *valued = &registers->table[i];
+	for (int64_t i = 0; i < registers_values(registers); i++) {
+		const struct valued *valued = registers_value(registers, i);
 
 		if (!valued->count)
 			continue;
 		sketch_add(registers, valued->value);
 		spread_count(walk, &registers->values, signed_bucket(registers, valued->value), valued->count);
 	}
+	add_counted(registers);
 }
 
 static inline struct valued *place_of(const struct registers *registers, uint64_t value)
@@ -79,13 +101,13 @@ static void rebuild(struct walk *walk, struct registers *registers, int bits, in
 	registers->table = walk_grow(walk, NULL, 1LL << bits, sizeof(*old));
 	memset(registers->table, 0, sizeof(*old) << bits);
 	registers->table_bits = bits;
-	registers->different = 0;
+	registers->in_table = 0;
 	for (int64_t i = 0; i < size; i++) {
 		if ((int64_t)old[i].count <= less)
 			continue;
 		*place_of(registers, old[i].value) =
 			(struct valued){ old[i].value, old[i].count - less, old[i].group };
-		registers->different++;
+		registers->in_table++;
 	}
 	free(old);
 }
@@ -155,23 +177,43 @@ static void group_by_octave(struct walk *walk, struct registers *registers)
 	registers->few_count = -1;
 }
 
-/* Where a value is counted that is not in the table yet. */
-static struct valued *meet(struct walk *walk, struct registers *registers, uint64_t value)
+/* Give a value that comes up for the first time, and is counted at `valued`, a group. */
+static void meet(struct walk *walk, struct registers *registers, struct valued *valued, uint64_t value)
 {
-	if (!registers->table || 4LL * (registers->different + 1) > 3LL << registers->table_bits)
-		make_room(walk, registers);
 	if (!registers->groups)
 		registers->groups = new_groups(walk, FEW);
 	if (registers->few_count == FEW)
 		group_by_octave(walk, registers);
-	struct valued *valued = place_of(registers, value);
-
 	valued->value = value;
-	registers->different++;
 	if (registers->few_count >= 0) {
 		registers->few[registers->few_count] = value;
 		valued->group = registers->few_count++;
 	}
+}
+
+/* Where a value is counted. */
+static inline struct valued *counted_at(struct walk *walk, struct registers *registers, uint64_t value)
+{
+	struct valued *valued;
+
+	if (value < SMALL_VALUES) {
+		if (!registers->small) {
+			registers->small = walk_grow(walk, NULL, SMALL_VALUES, sizeof(*registers->small));
+			memset(registers->small, 0, SMALL_VALUES * sizeof(*registers->small));
+		}
+		valued = &registers->small[value];
+		if (!valued->count)
+			meet(walk, registers, valued, value);
+		return valued;
+	}
+	valued = registers->table ? place_of(registers, value) : NULL;
+	if (valued && valued->count)
+		return valued;
+	if (!valued || 4LL * (registers->in_table + 1) > 3LL << registers->table_bits)
+		make_room(walk, registers);
+	valued = place_of(registers, value);
+	registers->in_table++;
+	meet(walk, registers, valued, value);
 	return valued;
 }
 
@@ -185,72 +227,71 @@ static inline uint64_t as_type(const struct registers *registers, uint64_t raw)
 	return registers->is_bool ? value != 0 : value;
 }
 
-/* Read the values as their type, and ask for the memory where they are counted. */
-static void read_values(struct registers *registers, struct noted *noted, int count)
+/* A column of the calls that stand at `order`. */
+static void work(struct walk *walk, struct registers *registers, int column, const struct finished *calls,
+		 const int32_t *order, int count)
 {
-	uint64_t turned = registers->is_signed ? TOP_BIT : 0;
-	uint64_t least = registers->least, greatest = registers->greatest;
-	unsigned __int128 sum = 0;
+	uint64_t values[CHUNK];
+	int is_signed = registers->is_signed;
 
 	for (int i = 0; i < count; i++) {
-		uint64_t value = as_type(registers, noted[i].value), ordered = value ^ turned;
+		uint64_t value = as_type(registers, calls[order[i]].value[column]);
 
-		least = ordered < least ? ordered : least;
-		greatest = ordered > greatest ? ordered : greatest;
-		sum += value;
-		/* In 128 bits a negative number has ones above. */
-		if (turned && (int64_t)value < 0)
-			sum -= (unsigned __int128)1 << 64;
-		noted[i].value = value;
-		if (registers->table)
+		values[i] = value;
+		if (registers->table && value >= SMALL_VALUES)
 			__builtin_prefetch(&registers->table[map_hash(value) >> (64 - registers->table_bits)]);
 	}
-	registers->least = least;
-	registers->greatest = greatest;
-	registers->sum += sum;
-	registers->count += count;
+	for (int i = 0; i < count; i++) {
+		const struct finished *call = &calls[order[i]];
+		struct valued *valued;
+
+		if (!(call->has >> column & 1))
+			continue;
+		valued = counted_at(walk, registers, values[i]);
+		valued->count++;
+		registers->count++;
+		if (registers->sketch) {
+			add_figures(registers, values[i], 1);
+			sketch_add(registers, values[i]);
+			spread_count(walk, &registers->values, signed_bucket(registers, values[i]), 1);
+		}
+		if (call->duration == NOT_COMPLETE)
+			continue;
+		int group = registers->few_count >= 0 ? (int)valued->group : octave_of(values[i], is_signed);
+
+		spread_add(walk, &registers->groups[group], call->duration, walk->plan.keep_group);
+	}
 }
 
-/* Work on what was noted, and make room for more of it. */
-void registers_work(struct walk *walk, struct registers *registers)
+/* The same, in parts that are near the processor when they are read again. */
+void registers_work(struct walk *walk, struct registers *registers, int column, const struct finished *calls,
+		    const int32_t *order, int64_t count)
 {
-	struct noted *noted = registers->noted;
-	int count = registers->noted_count;
+	for (int64_t i = 0; i < count; i += CHUNK)
+		work(walk, registers, column, calls, order + i, count - i < CHUNK ? (int)(count - i) : CHUNK);
+}
 
-	read_values(registers, noted, count);
-	for (int i = 0; i < count; i++) {
-		uint64_t value = noted[i].value;
-		struct valued *valued = registers->table ? place_of(registers, value) : NULL;
+static int groups_of(const struct registers *registers)
+{
+	return !registers->groups ? 0 : registers->few_count < 0 ? 2 * OCTAVES : FEW;
+}
 
-		if (!valued || !valued->count)
-			valued = meet(walk, registers, value);
-		valued->count++;
-		if (registers->sketch) {
-			sketch_add(registers, value);
-			spread_count(walk, &registers->values, signed_bucket(registers, value), 1);
-		}
-		if (noted[i].duration == NOT_COMPLETE)
-			continue;
-		int group = registers->few_count >= 0 ? (int)valued->group : octave_of(value, registers->is_signed);
-
-		spread_add(walk, &registers->groups[group], noted[i].duration, walk->plan.keep_group);
-	}
-	registers->noted_count = 0;
-	if (registers->noted_room < MOST_NOTED) {
-		registers->noted_room = registers->noted_room ? 2 * registers->noted_room : 8;
-		registers->noted = walk_grow(walk, noted, registers->noted_room, sizeof(*noted));
-	}
+/* All values have come. */
+void registers_end(struct walk *walk, struct registers *registers)
+{
+	if (!registers->sketch)
+		add_counted(registers);
+	for (int i = 0; i < groups_of(registers); i++)
+		spread_settle(walk, &registers->groups[i]);
 }
 
 void registers_free(struct registers *registers)
 {
-	int groups = !registers->groups ? 0 : registers->few_count < 0 ? 2 * OCTAVES : FEW;
-
-	for (int i = 0; i < groups; i++)
+	for (int i = 0; i < groups_of(registers); i++)
 		spread_free(&registers->groups[i]);
 	free(registers->groups);
 	spread_free(&registers->values);
-	free(registers->noted);
+	free(registers->small);
 	free(registers->table);
 	free(registers->sketch);
 	free(registers);

@@ -20,6 +20,7 @@
 /* By magnitude: 0, 1, 2…3, 4…7 and so on, and below 0. */
 #define OCTAVES 65
 #define SKETCH_BITS 14
+#define SMALL_VALUES 256
 
 struct valued {
 	uint64_t value;
@@ -27,25 +28,30 @@ struct valued {
 	uint64_t group : 8; /* its place in `groups`, as long as these are by value */
 };
 
-/* A value and the duration of its call, INT64_MIN where that is not complete. */
-struct noted {
-	uint64_t value;
-	int64_t duration;
+#define ARGS 6
+#define COLUMNS (ARGS + 1) /* arg0 … arg5, ret_val */
+
+/* A call that is over, or of which no more is known. */
+struct finished {
+	uint64_t value[COLUMNS];
+	int64_t duration; /* NOT_COMPLETE for a call that is not */
+	int32_t function;
+	uint32_t has; /* a bit for each register that has a value */
 };
 
+#define NOT_COMPLETE INT64_MIN
+
 struct registers {
-	struct noted *noted; /* not yet worked on */
-	int32_t noted_count;
-	int32_t noted_room;
 	int64_t count;
 	int64_t missed;
 	unsigned __int128 sum; /* of values as they are read, modulo 2^128 */
 	uint64_t least; /* in the order of the type: signed ones have their top bit turned */
 	uint64_t greatest;
+	struct valued *small; /* SMALL_VALUES, by value; the others are in `table` */
 	struct valued *table;
 	int32_t table_bits;
-	int32_t different; /* values in `table` */
-	uint8_t *sketch; /* NULL as long as `table` has all values */
+	int32_t in_table;
+	uint8_t *sketch; /* NULL as long as all values are counted */
 	struct spread values; /* buckets only, and only with `sketch` */
 	uint64_t few[FEW];
 	struct spread *groups; /* FEW, by `few`; or 2 * OCTAVES, by magnitude, then by that of negative ones */
@@ -56,20 +62,24 @@ struct registers {
 };
 
 struct registers *registers_new(struct walk *walk, int kind);
-void registers_work(struct walk *walk, struct registers *registers);
-void registers_free(struct registers *registers);
-
-#define NOT_COMPLETE INT64_MIN
-
-/*
- * A call had `raw` in the register. That is noted, and worked on when there is more of it: a register's tables
- * are then near the processor, whereas those of all registers are not.
- */
-static inline void registers_add(struct walk *walk, struct registers *registers, uint64_t raw, int64_t duration)
+/* Of the values that are counted, the small ones first: how many places there are, and one of them. */
+static inline int64_t registers_values(const struct registers *registers)
 {
-	if (registers->noted_count == registers->noted_room)
-		registers_work(walk, registers);
-	registers->noted[registers->noted_count++] = (struct noted){ raw, duration };
+	return SMALL_VALUES + (registers->table ? 1LL << registers->table_bits : 0);
 }
+
+static inline const struct valued *registers_value(const struct registers *registers, int64_t place)
+{
+	static const struct valued nothing;
+
+	if (place >= SMALL_VALUES)
+		return &registers->table[place - SMALL_VALUES];
+	return registers->small ? &registers->small[place] : &nothing;
+}
+
+void registers_work(struct walk *walk, struct registers *registers, int column, const struct finished *calls,
+		    const int32_t *order, int64_t count);
+void registers_end(struct walk *walk, struct registers *registers);
+void registers_free(struct registers *registers);
 
 #endif

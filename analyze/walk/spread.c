@@ -2,6 +2,7 @@
 #include "spread.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "walk.h"
 
@@ -9,11 +10,8 @@
 /* A spread that has no more values than this keeps them, however many there are: buckets take as much. */
 #define SMALL 1024
 
-void spread_count(struct walk *walk, struct spread *spread, int64_t bucket, uint64_t times)
+static uint64_t *page_of(struct walk *walk, struct spread *spread, uint64_t page)
 {
-	uint64_t magnitude = bucket < 0 ? -(uint64_t)bucket : (uint64_t)bucket;
-	uint64_t page = (magnitude >> BUCKET_BITS) + (bucket < 0 ? BUCKET_PAGES : 0);
-
 	if (!spread->pages) {
 		spread->pages = walk_grow(walk, NULL, 2 * BUCKET_PAGES, sizeof(*spread->pages));
 		for (int i = 0; i < 2 * BUCKET_PAGES; i++)
@@ -22,63 +20,86 @@ void spread_count(struct walk *walk, struct spread *spread, int64_t bucket, uint
 	if (!spread->pages[page]) {
 		uint64_t *new = walk_grow(walk, NULL, 1 << BUCKET_BITS, sizeof(*new));
 
-		for (int i = 0; i < 1 << BUCKET_BITS; i++)
-			new[i] = 0;
+		memset(new, 0, sizeof(*new) << BUCKET_BITS);
 		spread->pages[page] = new;
 	}
-	spread->pages[page][magnitude & ((1 << BUCKET_BITS) - 1)] += times;
+	return spread->pages[page];
+}
+
+static void put(struct walk *walk, struct spread *spread, int64_t bucket, uint64_t times)
+{
+	uint64_t magnitude = bucket < 0 ? -(uint64_t)bucket : (uint64_t)bucket;
+	uint64_t page = (magnitude >> BUCKET_BITS) + (bucket < 0 ? BUCKET_PAGES : 0);
+
+	page_of(walk, spread, page)[magnitude & ((1 << BUCKET_BITS) - 1)] += times;
+}
+
+/* Count some values that are in this bucket. */
+void spread_count(struct walk *walk, struct spread *spread, int64_t bucket, uint64_t times)
+{
+	put(walk, spread, bucket, times);
 	spread->count += (int64_t)times;
 }
 
-static void add_bucket(struct walk *walk, struct spread *spread, int64_t value)
-{
-	int64_t bucket = bucket_of(value < 0 ? -(uint64_t)value : (uint64_t)value);
-
-	spread_count(walk, spread, value < 0 ? -bucket : bucket, 1);
-}
-
+/* Put the values that are held into buckets. */
 static void to_buckets(struct walk *walk, struct spread *spread)
 {
-	int64_t *values = spread->values, count = spread->count;
+	for (int i = 0; i < spread->held; i++) {
+		int64_t value = spread->values[i];
+		int64_t bucket = bucket_of(value < 0 ? -(uint64_t)value : (uint64_t)value);
 
-	spread->values = NULL;
-	spread->count = 0;
-	for (int64_t i = 0; i < count; i++)
-		add_bucket(walk, spread, values[i]);
-	free(values);
-	walk->kept_bytes -= spread->room * (int64_t)sizeof(*values);
-	spread->room = 0;
+		put(walk, spread, value < 0 ? -bucket : bucket, 1);
+	}
+	spread->held = 0;
 }
 
-/* Where there is no room: for more values if they may be kept, else in buckets. */
-void spread_add_slowly(struct walk *walk, struct spread *spread, int64_t value, int64_t most)
+static void resize(struct walk *walk, struct spread *spread, int32_t room)
+{
+	spread->values = walk_grow(walk, spread->values, room, sizeof(*spread->values));
+	walk->kept_bytes += ((int64_t)room - spread->room) * (int64_t)sizeof(*spread->values);
+	spread->room = room;
+}
+
+/* For one more value, which is kept if it may be, else all go into buckets. */
+void spread_make_room(struct walk *walk, struct spread *spread, int64_t most)
 {
 	if (!spread->pages) {
-		int64_t room = spread->room ? 2 * spread->room : FIRST_ROOM;
-		int64_t more = (room - spread->room) * (int64_t)sizeof(*spread->values);
+		int32_t room = spread->room ? 2 * spread->room : FIRST_ROOM;
+		int64_t more = ((int64_t)room - spread->room) * (int64_t)sizeof(*spread->values);
 
 		if (spread->room < most && (room <= SMALL || walk->kept_bytes + more <= walk->plan.keep_bytes)) {
-			spread->values = walk_grow(walk, spread->values, room, sizeof(*spread->values));
-			spread->room = room;
-			walk->kept_bytes += more;
-			spread->values[spread->count++] = value;
+			resize(walk, spread, room);
 			return;
 		}
-		to_buckets(walk, spread);
 	}
-	add_bucket(walk, spread, value);
+	to_buckets(walk, spread);
+	if (spread->room != SPREAD_BUFFER)
+		resize(walk, spread, SPREAD_BUFFER);
+}
+
+/* All values have come: where there are buckets, they are in them. */
+void spread_settle(struct walk *walk, struct spread *spread)
+{
+	if (spread->pages)
+		to_buckets(walk, spread);
+}
+
+void spread_add_many(struct walk *walk, struct spread *spread, const int64_t *values, int count, int64_t most)
+{
+	if (spread->held + count <= spread->room) {
+		memcpy(spread->values + spread->held, values, count * sizeof(*values));
+		spread->held += count;
+		spread->count += count;
+		return;
+	}
+	for (int i = 0; i < count; i++)
+		spread_add(walk, spread, values[i], most);
 }
 
 void spread_add_all(struct walk *walk, struct spread *spread, const struct spread *other, int64_t most)
 {
-	if (!other->pages) {
-		for (int64_t i = 0; i < other->count; i++)
-			spread_add(walk, spread, other->values[i], most);
-		return;
-	}
-	if (!spread->pages)
-		to_buckets(walk, spread);
-	for (int64_t page = 0; page < 2 * BUCKET_PAGES; page++) {
+	spread_add_many(walk, spread, other->values, other->held, most);
+	for (int64_t page = 0; other->pages && page < 2 * BUCKET_PAGES; page++) {
 		int64_t first = (page % BUCKET_PAGES) << BUCKET_BITS;
 
 		for (int64_t i = 0; other->pages[page] && i < 1 << BUCKET_BITS; i++)

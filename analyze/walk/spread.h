@@ -15,10 +15,14 @@ struct walk;
 #define BUCKET_BITS 7
 #define BUCKET_PAGES 58 /* of 1 << BUCKET_BITS buckets, for all values of 64 bits */
 
+/* Buckets of one spread lie near each other: values go there so many at a time. */
+#define SPREAD_BUFFER 256
+
 struct spread {
 	int64_t count;
-	int64_t *values; /* NULL once they are in buckets */
-	int64_t room;
+	int64_t *values; /* all of them; or where there are pages, those that are not in buckets yet */
+	int32_t held; /* in `values` */
+	int32_t room;
 	uint64_t **pages; /* of positive buckets, then of negative ones; NULL where nothing is */
 };
 
@@ -30,7 +34,9 @@ static inline int64_t bucket_of(uint64_t value)
 	return ((int64_t)shift << BUCKET_BITS) + (int64_t)(value >> shift);
 }
 
-void spread_add_slowly(struct walk *walk, struct spread *spread, int64_t value, int64_t most);
+void spread_make_room(struct walk *walk, struct spread *spread, int64_t most);
+void spread_settle(struct walk *walk, struct spread *spread);
+void spread_add_many(struct walk *walk, struct spread *spread, const int64_t *values, int count, int64_t most);
 void spread_add_all(struct walk *walk, struct spread *spread, const struct spread *other, int64_t most);
 void spread_count(struct walk *walk, struct spread *spread, int64_t bucket, uint64_t times);
 int64_t spread_buckets(const struct spread *spread, int64_t *bucket, int64_t *count);
@@ -39,21 +45,10 @@ void spread_free(struct spread *spread);
 /* Add a value to those, which are kept as they are up to `most`. */
 static inline void spread_add(struct walk *walk, struct spread *spread, int64_t value, int64_t most)
 {
-	if (spread->count < spread->room) {
-		spread->values[spread->count++] = value;
-		return;
-	}
-	if (spread->pages && value >= 0) {
-		int64_t bucket = bucket_of((uint64_t)value);
-		uint64_t *page = spread->pages[bucket >> BUCKET_BITS];
-
-		if (page) {
-			page[bucket & ((1 << BUCKET_BITS) - 1)]++;
-			spread->count++;
-			return;
-		}
-	}
-	spread_add_slowly(walk, spread, value, most);
+	if (spread->held == spread->room)
+		spread_make_room(walk, spread, most);
+	spread->values[spread->held++] = value;
+	spread->count++;
 }
 
 #endif

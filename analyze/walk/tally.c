@@ -2,6 +2,7 @@
 #include "tally.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "walk.h"
 
@@ -198,28 +199,89 @@ void tally_status(struct walk *walk, int32_t way, int status)
 	}
 }
 
-/* `duration` is NOT_COMPLETE for a call that is not. */
-void tally_register(struct walk *walk, int32_t function, int column, uint64_t value, int64_t duration)
+static struct registers *registers_of(struct walk *walk, int64_t function, int column)
 {
 	struct registers **registers = &walk->tally.functions[function]->registers[column];
 
-	if (!*registers) {
-		int kind = walk->plan.kinds ? walk->plan.kinds[function * COLUMNS + column] : 0;
+	if (!*registers && walk->plan.kinds[function * COLUMNS + column])
+		*registers = registers_new(walk, walk->plan.kinds[function * COLUMNS + column]);
+	return *registers;
+}
 
-		if (!kind)
-			return;
-		*registers = registers_new(walk, kind);
+/* Look at the registers of the calls that are finished, function by function. */
+static void look(struct walk *walk)
+{
+	struct tally *tally = &walk->tally;
+	const struct finished *calls = tally->finished;
+	int32_t *first = tally->first_of, at = 0;
+	uint32_t has = 0;
+
+	memset(first, 0, walk->functions * sizeof(*first));
+	for (int32_t i = 0; i < tally->finished_count; i++) {
+		first[calls[i].function]++;
+		has |= calls[i].has;
 	}
-	registers_add(walk, *registers, value, duration);
+	for (int64_t function = 0; function < walk->functions; function++) {
+		int32_t count = first[function];
+
+		first[function] = at;
+		at += count;
+	}
+	for (int32_t i = 0; i < tally->finished_count; i++)
+		tally->order[first[calls[i].function]++] = i;
+	for (int32_t low = 0, high; low < tally->finished_count; low = high) {
+		int32_t function = calls[tally->order[low]].function;
+
+		high = first[function];
+		for (int column = 0; column < COLUMNS; column++) {
+			struct registers *registers =
+				has >> column & 1 ? registers_of(walk, function, column) : NULL;
+
+			if (registers)
+				registers_work(walk, registers, column, calls, tally->order + low, high - low);
+		}
+	}
+	tally->finished_count = 0;
+}
+
+/*
+ * A call of which no more will be known, for its registers to be put into. `duration` is NOT_COMPLETE if it is
+ * not.
+ */
+struct finished *tally_finished(struct walk *walk, int32_t function, int64_t duration)
+{
+	struct tally *tally = &walk->tally;
+
+	if (tally->finished_count == FINISHED)
+		look(walk);
+	if (!tally->finished) {
+		tally->finished = walk_grow(walk, NULL, FINISHED, sizeof(*tally->finished));
+		tally->order = walk_grow(walk, NULL, FINISHED, sizeof(*tally->order));
+		tally->first_of = walk_grow(walk, NULL, walk->functions, sizeof(*tally->first_of));
+	}
+	struct finished *call = &tally->finished[tally->finished_count++];
+
+	call->function = function;
+	call->duration = duration;
+	call->has = 0;
+	return call;
 }
 
 /* All calls have come by. */
 void tally_end(struct walk *walk)
 {
-	for (int64_t i = 0; i < walk->functions; i++)
-		for (int column = 0; walk->tally.functions[i] && column < COLUMNS; column++)
-			if (walk->tally.functions[i]->registers[column])
-				registers_work(walk, walk->tally.functions[i]->registers[column]);
+	if (walk->tally.finished_count)
+		look(walk);
+	for (int64_t i = 0; i < walk->functions; i++) {
+		struct function_tally *function = walk->tally.functions[i];
+
+		if (!function)
+			continue;
+		spread_settle(walk, &function->durations);
+		for (int column = 0; column < COLUMNS; column++)
+			if (function->registers[column])
+				registers_end(walk, function->registers[column]);
+	}
 }
 
 void tally_free(struct walk *walk)
@@ -238,6 +300,9 @@ void tally_free(struct walk *walk)
 		free(function);
 	}
 	free(tally->functions);
+	free(tally->finished);
+	free(tally->order);
+	free(tally->first_of);
 	free(tally->ways);
 	free(tally->places);
 	free(tally->edges);

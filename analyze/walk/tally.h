@@ -15,9 +15,6 @@
 #include "registers.h"
 #include "spread.h"
 
-#define ARGS 6
-#define COLUMNS (ARGS + 1) /* arg0 … arg5, ret_val */
-
 /* Which calls are chosen, and what is asked about them. */
 struct plan {
 	/*
@@ -108,7 +105,17 @@ struct tally {
 	int64_t edge_count;
 	int64_t edges_size;
 	struct function_tally **functions; /* NULL where it was not called */
+	/*
+	 * Calls whose registers have not been looked at. There are FINISHED of them at a time, so that the tables
+	 * of a register are near the processor when many of its values are counted.
+	 */
+	struct finished *finished;
+	int32_t finished_count;
+	int32_t *order; /* of those, by function */
+	int32_t *first_of; /* for each function where its calls begin there */
 };
+
+#define FINISHED (1 << 17)
 
 struct walk;
 struct thread;
@@ -120,7 +127,7 @@ void tally_enter(struct walk *walk, struct thread *thread, struct open_call *cal
 void tally_leave(struct walk *walk, struct thread *thread, const struct open_call *call, int64_t time,
 		 int64_t duration, int64_t self_ns);
 void tally_status(struct walk *walk, int32_t way, int status);
-void tally_register(struct walk *walk, int32_t function, int column, uint64_t value, int64_t duration);
+struct finished *tally_finished(struct walk *walk, int32_t function, int64_t duration);
 void tally_end(struct walk *walk);
 void tally_free(struct walk *walk);
 void tally_free_thread(struct thread *thread);
