@@ -13,6 +13,9 @@ from pathlib import Path
 
 import polars as pl
 
+from funcsnoop.analyze.partial import open_partial
+from funcsnoop.errors import FuncsnoopError
+
 FUNCSNOOP = Path(sys.executable).with_name("funcsnoop")
 STATUS = 7
 #: A ring that holds seconds of events, so that none are lost while the machine does something else.
@@ -105,6 +108,13 @@ def state(pid: int) -> str | None:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return None
+
+
+def committed(partial: Path) -> int:
+    """Events that are committed in it; 0 if there is no such file yet, or no commit."""
+    with suppress(FuncsnoopError, OSError):
+        return open_partial(partial).rows
+    return 0
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:

@@ -16,17 +16,17 @@ import pytest
 import funcsnoop
 from funcsnoop.analyze.partial import open_partial
 
-from .sequences import check_sequence, has_breakpoints, recorder, sequence, wait_until
+from .sequences import check_sequence, committed, has_breakpoints, recorder, sequence, wait_until
 
 CALLS = 1_000_000
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for 2 MiB."""
+    """A file system with room for 512 KiB."""
     place = tmp_path / "disk"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], check=True)
     try:
         yield place
     finally:
@@ -78,7 +78,7 @@ def test_no_room_for_recovery_either(build, run, small_disk, tmp_path):
     with sequence(build("sequence.c", "-O1"), 100_000) as target, recorder(target, output) as process:
         wait_until(lambda: has_breakpoints(target.pid))
         target.go()
-        wait_until(lambda: open_partial(partial).rows)
+        wait_until(lambda: committed(partial))
         process.kill()
         process.wait()
         target.ends_as_if_alone()
@@ -158,7 +158,7 @@ def test_max_size(build, tmp_path):
     output = tmp_path / "t.parquet"
     with (
         sequence(build("sequence.c", "-O1"), 3_000_000) as target,
-        recorder(target, output, "--max-size", "1M") as process,
+        recorder(target, output, "--max-size", "256K") as process,
     ):
         wait_until(lambda: has_breakpoints(target.pid))
         target.go()
@@ -167,7 +167,7 @@ def test_max_size(build, tmp_path):
         target.ends_as_if_alone()
     rows = check_sequence(output)
     assert 0 < rows < 6_000_000
-    assert output.stat().st_size >= 1 << 20
+    assert output.stat().st_size >= 256 << 10
     assert funcsnoop.open(output).metadata["end_reason"] == "max-size"
 
 
@@ -192,7 +192,7 @@ def test_an_interrupt_at_any_moment_of_a_commit(build, tmp_path):
     with sequence(build("sequence.c", "-O1"), 3_000_000) as target, recorder(target, output) as process:
         wait_until(lambda: has_breakpoints(target.pid))
         target.go()
-        wait_until(lambda: (tmp_path / "t.parquet.partial").stat().st_size > 1 << 20)
+        wait_until(lambda: committed(tmp_path / "t.parquet.partial"))
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         assert process.returncode == 0

@@ -18,6 +18,7 @@ from .sequences import (
     FUNCSNOOP,
     OPTIONS,
     check_sequence,
+    committed,
     has_breakpoints,
     recorder,
     sequence,
@@ -203,7 +204,7 @@ def test_the_target_is_killed(build, tmp_path, launched):
     with subprocess.Popen(
         [FUNCSNOOP, "record", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        wait_until(lambda: size(output) > 30_000)
+        wait_until(lambda: committed(Path(f"{output}.partial")) > 2000)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         target = int(children.read_text()) if launched else found.pid
         os.kill(target, signal.SIGKILL)
@@ -220,12 +221,6 @@ def test_the_target_is_killed(build, tmp_path, launched):
     assert cut <= 1
     # Without its beginning, main is known only if it was launched.
     assert by(calls, lambda name, status: (name, status) == ("main", "unwound")) == launched
-
-
-def size(output: Path) -> int:
-    with suppress(OSError):
-        return Path(f"{output}.partial").stat().st_size
-    return 0
 
 
 def by(calls, wanted: Callable[[str, str], bool]) -> int:

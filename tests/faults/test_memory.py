@@ -18,7 +18,7 @@ import pytest
 import funcsnoop
 
 from .conftest import RUNS
-from .sequences import FUNCSNOOP, check_sequence, has_breakpoints, recorder, sequence, wait_until
+from .sequences import FUNCSNOOP, check_sequence, committed, has_breakpoints, recorder, sequence, wait_until
 
 CALLS = 100_003
 LIMITS = {
@@ -56,23 +56,24 @@ def test_limited_from_the_start(build, tmp_path, kind, mebibytes):
 
 
 @pytest.mark.parametrize("mebibytes", [-8, 0, 1, 4, 16] if RUNS > 1 else [0, 4])
-@pytest.mark.parametrize("committed", [False, True])
-def test_no_more_while_it_records(build, tmp_path, mebibytes, committed):
+@pytest.mark.parametrize("begun", [False, True])
+def test_no_more_while_it_records(build, tmp_path, mebibytes, begun):
     """What was committed is saved, and the events that were not are known as lost."""
     output, partial = tmp_path / "t.parquet", tmp_path / "t.parquet.partial"
     calls = 1_000_003
     with sequence(build("sequence.c", "-O1"), calls) as target, recorder(target, output) as process:
         wait_until(lambda: has_breakpoints(target.pid))
-        if committed:
+        if begun:
             target.go()
-            wait_until(lambda: partial.stat().st_size > 1 << 20)
+            wait_until(lambda: committed(partial))
         status = Path(f"/proc/{process.pid}/status").read_text()
         limit = (int(re.search(r"VmData:\s+(\d+)", status)[1]) << 10) + (mebibytes << 20)
         resource.prlimit(process.pid, resource.RLIMIT_DATA, (limit, limit))
-        if not committed:
+        if not begun:
             target.go()
         target.ends_as_if_alone()
         _, errors = process.communicate(timeout=60)
+    assert output.exists(), (errors, process.returncode)
     counts = funcsnoop.open(output).metadata["counts"]
     assert counts["recorded"] == check_sequence(output)
     assert counts["produced"] == counts["recorded"] + sum(counts["lost"].values())
@@ -121,7 +122,7 @@ def test_killed_by_the_kernel_for_want_of_memory(build, tmp_path, run):
     ):
         wait_until(lambda: has_breakpoints(target.pid))
         target.go()
-        wait_until(lambda: partial.stat().st_size > 1 << 20)
+        wait_until(lambda: committed(partial))
         # What it has already stays in the account of the group above: what it takes from now on is here.
         (group / name).write_text(str(1 << 20))
         (group / "cgroup.procs").write_text(str(process.pid))
