@@ -48,7 +48,7 @@ class Guard:
     def check(self) -> None:
         """Make sure that what was probed by its path is what was read. Raises `TargetError`."""
         for module in self._modules:
-            with suppress(FileNotFoundError):  # reached through a process that has ended
+            with suppress(FileNotFoundError, ProcessLookupError):  # reached through one that has ended
                 _require(module, os.stat(module.attach_path))
 
     def see(self) -> str | None:

@@ -21,6 +21,8 @@ def test_the_end_comes_behind_the_last_events():
         stride=EVENT.itemsize,
         take=lambda: batches.pop(0) if batches else np.zeros(0, EVENT),
         waiting=lambda: len(batches),
+        await_filling=lambda seconds: None,
+        wake=lambda: None,
     )
     programs = SimpleNamespace(
         counts=lambda: EventCounts(7, 0, 0, 0),
