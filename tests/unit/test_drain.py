@@ -25,7 +25,7 @@ def test_the_end_comes_behind_the_last_events():
         wake=lambda: None,
     )
     programs = SimpleNamespace(
-        counts=lambda: EventCounts(7, 0, 0, 0),
+        counts=lambda: EventCounts(7, 0, 0, 0, 0),
         filtered=FilteredCounts,
         missed=lambda: Missed(0, 0),
         take_waiting=lambda before: (np.zeros(2, EVENT), 0),
