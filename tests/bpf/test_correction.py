@@ -4,12 +4,14 @@ from statistics import median
 from subprocess import check_output
 
 import polars as pl
+import pytest
 
 import funcsnoop
 from funcsnoop.analyze.trace import Trace
 
 NUMBERS = (1, 10, 100, 1000)
 ROUNDS = 3
+ATTEMPTS = 3
 #: Each exit at a `ret`, each entry at a `mov`: both are single-stepped, the dearest kind of probe.
 OPTIONS = ["--exit", "ret", "--site", "entry", "-f", "inner", "-f", "outer"]
 
@@ -35,16 +37,24 @@ def test_corrected_times_are_those_without_probes(build, record):
     assert (cost["site_class"], cost["exit"]) == ("stepped", "ret")
     iterations = round(20_000 * cost["call_ns"] / 2 / (untraced(20_000)[10] / 10))
 
-    true, recorded, corrected = [], [], []
-    for _ in range(ROUNDS):
-        true.append(untraced(iterations))
-        trace = record(OPTIONS, [program, str(iterations), *map(str, NUMBERS)])
-        assert trace.metadata["counts"]["produced"] == trace.metadata["counts"]["recorded"]
-        recorded.append(times_by_calls(trace))
-        corrected.append(times_by_calls(funcsnoop.open(trace.path, correct=True)))
-    for number in NUMBERS:
-        with_probes, without, truth = (
-            median(found[number] for found in each) for each in (recorded, corrected, true)
-        )
-        assert with_probes > 2 * truth, number
-        assert abs(without / truth - 1) < 0.1, (number, without / truth)
+    # A machine that does something else meanwhile is asked again; what is wrong is wrong each time.
+    seen = []
+    for _ in range(ATTEMPTS):
+        true, recorded, corrected = [], [], []
+        for _ in range(ROUNDS):
+            true.append(untraced(iterations))
+            trace = record(OPTIONS, [program, str(iterations), *map(str, NUMBERS)])
+            assert trace.metadata["counts"]["produced"] == trace.metadata["counts"]["recorded"]
+            recorded.append(times_by_calls(trace))
+            corrected.append(times_by_calls(funcsnoop.open(trace.path, correct=True)))
+        ratios = {}
+        for number in NUMBERS:
+            with_probes, without, truth = (
+                median(found[number] for found in each) for each in (recorded, corrected, true)
+            )
+            assert with_probes > 2 * truth, number
+            ratios[number] = without / truth
+        if all(abs(ratio - 1) < 0.1 for ratio in ratios.values()):
+            return
+        seen.append(ratios)
+    pytest.fail(f"corrected to untraced times: {seen}")
