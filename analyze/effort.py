@@ -12,7 +12,7 @@ from .memory import available
 _UNKNOWN = 1 << 30
 
 
-def _processors() -> int:
+def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -32,7 +32,7 @@ class Effort:
     about large traces are kept beside them, as files of the user and group `owner`, by default ours.
     """
 
-    jobs: int = field(default_factory=_processors)
+    jobs: int = field(default_factory=processors)
     memory: int = field(default_factory=_half_of_what_is_free)
     progress: Callable[[int, int], None] = _ignore
     cache: bool = True

@@ -18,12 +18,14 @@ BITS = 7
 def bucket_of(values: Ints | Addresses, bits: int = BITS) -> Ints:
     """The buckets of values, none negative: ascending with the value, 0 for 0. Coarser with fewer `bits`."""
     value = values.astype(np.uint64, copy=False)
-    # A float of 53 bits has the length of an integer as its exponent; what is longer is measured halved.
     long = value >> np.uint64(53) != 0
-    length = np.frexp(np.where(long, value >> np.uint64(11), value).astype(np.float64))[1].astype(np.int64)
-    length += np.where(long, 11, 0)
-    shift = np.maximum(length - (bits + 1), 0)
-    return (shift << bits) + (value >> shift.astype(np.uint64)).astype(np.int64)
+    # A float holds 53 bits: what is longer loses bits here that no bucket tells apart, and is not rounded up.
+    held = np.where(long, value & ~np.uint64(0x7FF), value) if long.any() else value
+    # A float's exponent and the first `bits` of its fraction are the bucket, but for where they begin.
+    found = (held.astype(np.float64).view(np.int64) >> (52 - bits)) - ((1022 + bits) << bits)
+    few = value < np.uint64(1 << bits)
+    found[few] = value[few].astype(np.int64)
+    return found
 
 
 def bounds_of(bucket: Ints, bits: int = BITS) -> tuple[Addresses, Addresses]:

@@ -7,6 +7,7 @@ was no compiler when funcsnoop was installed there is no library, and NumPy does
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from ctypes import c_int64, c_uint64, c_void_p
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -149,17 +150,18 @@ class Struct:
 class Walk:
     """One walk: `match` every batch, `matched`; then `begin`, `nest` the same batches, `nested`.
 
-    Raises TraceError; after an error it can only be thrown away.
+    Raises TraceError; after an error it takes no more, and can only be thrown away.
     """
 
     def __init__(self, setup: Struct) -> None:
         self._library = library()
         self._walk = self._library.walk_new(setup.address)
+        self._failed = False
         if not self._walk:
             raise MemoryError
 
     def match(self, batch: Struct) -> None:
-        self._check(self._library.walk_match(self._walk, batch.address))
+        self._step(self._library.walk_match, batch)
 
     def matched(self) -> dict[str, NDArray[Any]]:
         """The threads in order of appearance: `key`, tgid << 32 | pid, `events`, `calls`, `first` (ns)."""
@@ -178,7 +180,7 @@ class Walk:
         self._check(self._library.walk_begin(self._walk, plan.address, *arrays, address))
 
     def nest(self, batch: Struct) -> None:
-        self._check(self._library.walk_nest(self._walk, batch.address))
+        self._step(self._library.walk_nest, batch)
 
     @property
     def running(self) -> int:
@@ -230,7 +232,13 @@ class Walk:
         self._library.walk_thread_tallies(self._walk, threads.ctypes.data)
         return {name: array[:-1] for name, array in (found | {"threads": threads}).items()}
 
+    def _step(self, step: Callable[[c_void_p, int], int], batch: Struct) -> None:
+        # Who feeds a walk may be some batches ahead of its error.
+        if not self._failed:
+            self._check(step(self._walk, batch.address))
+
     def _check(self, result: int) -> None:
+        self._failed = result < 0
         if result == _NO_MEMORY:
             raise MemoryError
         if result == _STRANGER:

@@ -80,6 +80,12 @@ class Pruning:
             selection, None if rows is None else frozenset(functions[row]["cookie"] for row in rows), running
         )
 
+    @property
+    def by_events(self) -> bool:
+        """Whether it takes a look at events to know what else is needed."""
+        times = (self.selection.since, self.selection.until)
+        return self.cookies is not None or times != (None, None)
+
     def group(self, group: Group) -> bool:
         """Whether threads of the selection may have events in a row group."""
         return group.may_have("tgid", self.selection.tgids) and group.may_have("pid", self.selection.pids)

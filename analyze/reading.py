@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
 import polars as pl
@@ -22,6 +26,7 @@ from polars.io.plugins import register_io_source
 from ..errors import TraceError
 from ..schemas import EVENTS, METADATA_KEY, VALUES, TraceMetadata
 from .chain import seals
+from .effort import processors
 from .memory import check_fits
 from .metadata import decode
 from .partial import LARGEST_METADATA, open_partial
@@ -31,6 +36,8 @@ from .verify import Seals, metadata_damage
 _MAGIC = b"PAR1"
 #: As many as a row group of a recording has.
 _BATCH_ROWS = 1 << 17
+#: Threads that read ahead.
+_READERS = min(processors(), 8)
 
 
 class TraceFile:
@@ -120,10 +127,15 @@ class TraceFile:
         """The same, with the row of the first event of each part; without what `pruning` can do without.
         Commits that nothing is read of are not checked.
         """
-        first = 0
         with self._readable():
             file = self._open()
             groups = [Group.of(file.metadata.row_group(number)) for number in range(file.num_row_groups)]
+            if pruning is None or not pruning.by_events:
+                wanted = [pruning is None or pruning.group(group) for group in groups]
+                if all(group.rows <= _BATCH_ROWS for group in groups):
+                    yield from self._read_ahead(file, groups, wanted, columns)
+                    return
+            first = 0
             earliest = earliest_from(groups)
             for number, group in enumerate(groups):
                 if pruning is not None and not pruning.more(earliest[number]):
@@ -133,6 +145,37 @@ class TraceFile:
                     for at, table in _batches(file, number, group.rows, columns, pruning):
                         yield first + at, table
                 first += group.rows
+
+    def _read_ahead(
+        self, file: pq.ParquetFile, groups: list[Group], wanted: list[bool], columns: list[str]
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """The wanted row groups, some of which are read while others are worked on. Each is read by one
+        thread: Arrow's way, one for each column, has them wait for one another when processors are busy.
+        """
+        own = threading.local()
+
+        def read(number: int) -> pa.Table:
+            self._check_group(number)
+            if not hasattr(own, "file"):
+                own.file = self._open(file.metadata)
+            table = own.file.read_row_group(number, columns, use_threads=False)
+            _check_all(number, table.num_rows, groups[number].rows)
+            return _checked(table.combine_chunks())
+
+        pool = ThreadPoolExecutor(_READERS)
+        ahead: deque[tuple[int, Future[pa.Table]]] = deque()
+        firsts = accumulate((group.rows for group in groups), initial=0)
+        try:
+            for number, (first, is_wanted) in enumerate(zip(firsts, wanted, strict=False)):
+                if is_wanted:
+                    ahead.append((first, pool.submit(read, number)))
+                if len(ahead) > _READERS:
+                    before, table = ahead.popleft()
+                    yield before, table.result()
+            for before, table in ahead:
+                yield before, table.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def scan(self) -> pl.LazyFrame:
         """The events as a LazyFrame that reads only the columns asked for, when it is collected."""
@@ -156,10 +199,11 @@ class TraceFile:
         assert isinstance(empty, pl.DataFrame)
         return register_io_source(batches, schema=empty.schema)
 
-    def _open(self) -> pq.ParquetFile:
+    def _open(self, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
+        """`footer` is the file's, where it is known already."""
         return pq.ParquetFile(
             self.path,
-            metadata=self._committed,
+            metadata=footer or self._committed,
             page_checksum_verification=True,
             pre_buffer=True,
             thrift_string_size_limit=LARGEST_METADATA,
@@ -240,9 +284,13 @@ def _batches(
             for name in registers.column_names:
                 table = table.append_column(registers.schema.field(name), registers[name])
         yield 0, _checked(table.combine_chunks())
-    if at != rows:
+    _check_all(group, at, rows)
+
+
+def _check_all(group: int, found: int, rows: int) -> None:
+    if found != rows:
         # Arrow ends a column where the header of a page says so.
-        raise ValueError(f"{rows - at:,} rows are missing in row group {group}")
+        raise ValueError(f"{rows - found:,} rows are missing in row group {group}")
 
 
 def _checked(table: pa.Table) -> pa.Table:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 
 from .arrays import Ints
-from .counter import Counter
 from .loglinear import signed_bounds, signed_bucket_of
 
 
@@ -29,19 +29,29 @@ class Spread:
         return not len(self.bucket)
 
     def __len__(self) -> int:
-        return len(self.values) + int(self.counts.sum())
+        return len(self.values) if self.exact else len(self.values) + int(self.counts.sum())
 
     @staticmethod
     def merged(spreads: Sequence[Spread], most: int) -> Spread:
         """All values of `spreads`: one by one, if they are and there are at most `most`."""
-        values = np.concatenate([spread.values for spread in spreads])
-        if len(values) <= most and all(spread.exact for spread in spreads):
-            return Spread(values)
-        counter = Counter()
-        counter.add(signed_bucket_of(values))
-        for spread in spreads:
-            counter.merge(spread.bucket, spread.counts)
-        return Spread(_none(), counter.keys.astype(np.int64), counter.counts)
+        values = [spread.values for spread in spreads]
+        buckets = [spread.bucket for spread in spreads]
+        counts = [spread.counts for spread in spreads]
+        if sum(map(len, values)) <= most and not any(map(len, buckets)):
+            return Spread(np.concatenate(values))
+        buckets += map(signed_bucket_of, values)
+        filled = [each for each in buckets if len(each)]
+        low = min((int(each.min()) for each in filled), default=0)
+        high = max((int(each.max()) for each in filled), default=0)
+        total = np.zeros(high - low + 1, np.int64)
+        for bucket, count in zip_longest(buckets, counts):
+            # Those of one spread differ; those of values do not.
+            if count is None:
+                total += np.bincount(bucket - low, minlength=len(total))
+            else:
+                total[bucket - low] += count
+        found = np.flatnonzero(total)
+        return Spread(_none(), found + low, total[found])
 
     def percentiles(
         self, per_mille: Sequence[int], least: int | None = None, greatest: int | None = None
@@ -49,9 +59,10 @@ class Spread:
         """By nearest rank, of at least one value; from buckets the middle of the one that holds it, which is
         within 0.4 %, and lies between `least` and `greatest` where these are known.
         """
-        wanted = [(len(self) * each + 999) // 1000 - 1 for each in per_mille]
+        count = len(self)
+        wanted = [(count * each + 999) // 1000 - 1 for each in per_mille]
         if self.exact:
-            ordered = np.sort(self.values)
+            ordered = np.partition(self.values, wanted)
             return [int(ordered[place]) for place in wanted]
         places = np.searchsorted(np.cumsum(self.counts), wanted, side="right")
         return [_middle(int(self.bucket[place]), least, greatest) for place in places]

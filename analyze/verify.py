@@ -50,9 +50,10 @@ class Seals:
         #: A file of some kilobytes could hold a thousand million rows, all the same.
         self._twice = any(place >= following for place, following in pairwise(places))
         with self._descriptor() as descriptor:
-            #: Start, end, rows and checksum, of those with rows, in file order.
-            self._commits = [each for each in seals(descriptor) if each[2]][::-1]
-            self._sealed = bool(self._commits) or next(seals(descriptor), None) is not None
+            found = list(seals(descriptor))[::-1]
+        #: Start, end, rows and checksum, of those with rows, in file order.
+        self._commits = [each for each in found if each[2]]
+        self._sealed = bool(found)
         self._commit_of = [self._commit_at(place) for place in places]
         self._groups_of: dict[int, list[int]] = {}
         for group, commit in enumerate(self._commit_of):

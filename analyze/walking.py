@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
@@ -29,6 +31,8 @@ Source = Callable[[list[str], Pruning], Iterable[tuple[int, pa.Table]]]
 #: What the walk reads of the events.
 NEEDS = ["type", "cookie", "pid", "tgid", "timestamp", "frame"]
 
+#: Batches that are read before the slowest walk is done with the first of them.
+_AHEAD = 4
 
 _LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
 
@@ -76,7 +80,7 @@ class Walks:
         self._incarnations = Incarnations(metadata)
         self._wanted = wanted or Selection()
         self._columns = [*NEEDS, *columns]
-        self._running: list[Future[None]] = []
+        self._running: deque[list[Future[None]]] = deque()
         seen = counted or self._wanted
         threads = Selection(tgids=seen.tgids, pids=seen.pids)
         self._walks = [
@@ -108,23 +112,31 @@ class Walks:
             walk.nested()
 
     def gathered(self) -> Iterator[tuple[dict[str, NDArray[Any]], list[Thread]]]:
-        """What each walk has gathered, see `native.Walk.gathered`, and its threads."""
-        for walk, places in zip(self._walks, self._places, strict=True):
-            yield walk.gathered(), [self.threads[place] for place in places]
+        """What each walk has gathered, see `native.Walk.gathered`, and its threads. No walk is left then."""
+        with ThreadPoolExecutor(len(self._walks)) as pool:
+            found = list(pool.map(Walk.gathered, self._walks))
+        self._walks.clear()
+        for gathered, places in zip(found, self._places, strict=True):
+            yield gathered, [self.threads[place] for place in places]
 
     def _feed(self, step: Callable[[Walk, Struct], None], columns: list[str], pruning: Pruning) -> None:
-        """Give every batch to every walk, while the next one is read."""
-        with ThreadPoolExecutor(len(self._walks)) as pool:
+        """Give every batch to every walk, while the next ones are read."""
+        with ExitStack() as stack:
+            # A thread each, so that a walk takes batches in order, and need not wait for the others.
+            pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in self._walks]
             for first_row, events in self._source(columns, pruning):
                 batch = as_batch(self._incarnations.told_apart(events), first_row)
-                self._catch_up()
-                self._running = [pool.submit(step, walk, batch) for walk in self._walks]
+                self._catch_up(_AHEAD - 1)
+                self._running.append(
+                    [pool.submit(step, walk, batch) for pool, walk in zip(pools, self._walks, strict=True)]
+                )
             self._catch_up()
 
-    def _catch_up(self) -> None:
-        """Wait for what the walks are at."""
-        for future in self._running:
-            future.result()
+    def _catch_up(self, most: int = 0) -> None:
+        """Wait until the walks are at most so many batches behind."""
+        while len(self._running) > most:
+            for future in self._running.popleft():
+                future.result()
 
     def _still_running(self) -> int:
         """How many chosen calls have not ended where the walks are now."""

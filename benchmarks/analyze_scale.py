@@ -10,24 +10,24 @@ others are the reports of the command line.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from funcsnoop.schemas import EVENTS, METADATA_KEY
+from funcsnoop.record.writer import TraceWriter
+from funcsnoop.schemas import EVENTS, TraceMetadata
 from funcsnoop.schemas.metadata import NOTHING_FILTERED
 
 FUNCTIONS = 200
 TEMPLATE = 20_000  # events of the call tree that is repeated
-STEP = 1 << 20  # events are made so many at a time
+STEP = 1 << 17  # events are made so many at a time, and committed
 ALL = "one pass"
 REPORTS = (ALL, "summary", "latency", "callgraph", "args", "threads")
 
@@ -66,33 +66,27 @@ def generate(path: Path, events: int, threads: int, lost: float, tails: float = 
     per_thread = events // threads
     symbols = [f"function_{i}" for i in range(FUNCTIONS)]
     clocks = np.full(threads, 10**12)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     count = 0
-    with pq.ParquetWriter(
-        unfinished,
-        EVENTS,
-        compression="zstd",
-        compression_level=1,
-        write_page_checksum=True,
-        use_dictionary=[name for name in EVENTS.names if name != "timestamp"],
-        column_encoding={"timestamp": "DELTA_BINARY_PACKED"},
-    ) as writer:
-        for first in range(0, per_thread, STEP // threads):
-            steps = np.arange(first, min(first + STEP // threads, per_thread)) % len(one["entry"])
-            times = clocks[:, None] + np.cumsum(rng.integers(100, 3000, (threads, len(steps))), axis=1)
-            clocks = times[:, -1]
-            thread = np.repeat(np.arange(threads), len(steps))
-            order = np.argsort(times.reshape(-1), kind="stable")
-            order = order[rng.random(len(order)) >= lost]
-            step = np.tile(steps, threads)[order]
-            rows = {name: values[step] for name, values in one.items()}
-            rows["frame"] += np.uint64(0x7F0000000000) + (thread[order].astype(np.uint64) << np.uint64(24))
-            rows["timestamp"], rows["pid"] = times.reshape(-1)[order], 1000 + thread[order]
-            writer.write_table(_table(rows, symbols, rng), row_group_size=1 << 17)
-            count += len(order)
-        about = metadata(symbols, threads, per_thread * threads, count, 10**12, int(clocks.max()))
-        writer.add_key_value_metadata({METADATA_KEY: json.dumps(about).encode()})
-    unfinished.rename(path)
+
+    def about(rows: int) -> TraceMetadata:
+        return metadata(symbols, threads, per_thread * threads, rows, 10**12, int(clocks.max()))
+
+    writer = TraceWriter(str(path))
+    writer.begin(about)
+    for first in range(0, per_thread, STEP // threads):
+        steps = np.arange(first, min(first + STEP // threads, per_thread)) % len(one["entry"])
+        times = clocks[:, None] + np.cumsum(rng.integers(100, 3000, (threads, len(steps))), axis=1)
+        clocks = times[:, -1]
+        thread = np.repeat(np.arange(threads), len(steps))
+        order = np.argsort(times.reshape(-1), kind="stable")
+        order = order[rng.random(len(order)) >= lost]
+        step = np.tile(steps, threads)[order]
+        rows = {name: values[step] for name, values in one.items()}
+        rows["frame"] += np.uint64(0x7F0000000000) + (thread[order].astype(np.uint64) << np.uint64(24))
+        rows["timestamp"], rows["pid"] = times.reshape(-1)[order], 1000 + thread[order]
+        writer.write(_table(rows, symbols, rng))
+        count += len(order)
+    writer.finish(about(count))
 
 
 def _table(rows: dict[str, np.ndarray], symbols: list[str], rng: np.random.Generator) -> pa.Table:
@@ -117,8 +111,8 @@ def _table(rows: dict[str, np.ndarray], symbols: list[str], rng: np.random.Gener
 
 def metadata(
     symbols: list[str], threads: int, produced: int, recorded: int, first: int, last: int
-) -> dict[str, object]:
-    windows = (
+) -> TraceMetadata:
+    windows: list[Any] = (
         []
         if produced == recorded
         else [
@@ -198,8 +192,9 @@ def metadata(
 
 ONE_PASS = """
 import sys
+from funcsnoop.analyze.effort import Effort
 from funcsnoop.analyze.trace import Trace
-trace = Trace(sys.argv[1])
+trace = Trace(sys.argv[1], Effort(cache=False))
 values = trace.arguments().collect()
 assert len(trace.latency().collect()) and len(trace.callgraph().collect()) and len(values)
 """
@@ -212,7 +207,7 @@ def run(report: str, trace: Path) -> tuple[float, float, float]:
         arguments = [ONE_PASS, str(trace)]
     else:
         form = "json" if report == "summary" else "parquet"
-        arguments = [COMMAND, "analyze", report, str(trace), "--format", form]
+        arguments = [COMMAND, "analyze", report, str(trace), "--format", form, "--no-cache"]
     started = time.perf_counter()
     child = subprocess.Popen(
         [sys.executable, "-c", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

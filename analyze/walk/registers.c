@@ -227,25 +227,22 @@ static inline uint64_t as_type(const struct registers *registers, uint64_t raw)
 	return registers->is_bool ? value != 0 : value;
 }
 
-/* A column of the calls that stand at `order`. */
-static void work(struct walk *walk, struct registers *registers, int column, const struct finished *calls,
-		 const int32_t *order, int count)
+/* Of some calls what `column` held. */
+static void work(struct walk *walk, struct registers *registers, int column, const uint64_t *raw,
+		 const int64_t *duration, const uint8_t *has, int count)
 {
 	uint64_t values[CHUNK];
 	int is_signed = registers->is_signed;
 
+	for (int i = 0; i < count; i++)
+		values[i] = as_type(registers, raw[i]);
+	for (int i = 0; registers->table && i < count; i++)
+		if (values[i] >= SMALL_VALUES)
+			__builtin_prefetch(&registers->table[map_hash(values[i]) >> (64 - registers->table_bits)]);
 	for (int i = 0; i < count; i++) {
-		uint64_t value = as_type(registers, calls[order[i]].value[column]);
-
-		values[i] = value;
-		if (registers->table && value >= SMALL_VALUES)
-			__builtin_prefetch(&registers->table[map_hash(value) >> (64 - registers->table_bits)]);
-	}
-	for (int i = 0; i < count; i++) {
-		const struct finished *call = &calls[order[i]];
 		struct valued *valued;
 
-		if (!(call->has >> column & 1))
+		if (!(has[i] >> column & 1))
 			continue;
 		valued = counted_at(walk, registers, values[i]);
 		valued->count++;
@@ -255,20 +252,21 @@ static void work(struct walk *walk, struct registers *registers, int column, con
 			sketch_add(registers, values[i]);
 			spread_count(walk, &registers->values, signed_bucket(registers, values[i]), 1);
 		}
-		if (call->duration == NOT_COMPLETE)
+		if (duration[i] == NOT_COMPLETE)
 			continue;
 		int group = registers->few_count >= 0 ? (int)valued->group : octave_of(values[i], is_signed);
 
-		spread_add(walk, &registers->groups[group], call->duration, walk->plan.keep_group);
+		spread_add(walk, &registers->groups[group], duration[i], walk->plan.keep_group);
 	}
 }
 
-/* The same, in parts that are near the processor when they are read again. */
-void registers_work(struct walk *walk, struct registers *registers, int column, const struct finished *calls,
-		    const int32_t *order, int64_t count)
+/* The same, of the calls from `first` on, in parts that are near the processor when they are read again. */
+void registers_work(struct walk *walk, struct registers *registers, int column, const struct finished_calls *calls,
+		    int64_t first, int64_t count)
 {
-	for (int64_t i = 0; i < count; i += CHUNK)
-		work(walk, registers, column, calls, order + i, count - i < CHUNK ? (int)(count - i) : CHUNK);
+	for (int64_t end = first + count; first < end; first += CHUNK)
+		work(walk, registers, column, calls->value[column] + first, calls->duration + first,
+		     calls->has + first, end - first < CHUNK ? (int)(end - first) : CHUNK);
 }
 
 static int groups_of(const struct registers *registers)

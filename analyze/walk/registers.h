@@ -41,6 +41,13 @@ struct finished {
 
 #define NOT_COMPLETE INT64_MIN
 
+/* The same of many calls, an array for each field. */
+struct finished_calls {
+	uint64_t *value[COLUMNS];
+	int64_t *duration;
+	uint8_t *has;
+};
+
 struct registers {
 	int64_t count;
 	int64_t missed;
@@ -77,8 +84,8 @@ static inline const struct valued *registers_value(const struct registers *regis
 	return registers->small ? &registers->small[place] : &nothing;
 }
 
-void registers_work(struct walk *walk, struct registers *registers, int column, const struct finished *calls,
-		    const int32_t *order, int64_t count);
+void registers_work(struct walk *walk, struct registers *registers, int column, const struct finished_calls *calls,
+		    int64_t first, int64_t count);
 void registers_end(struct walk *walk, struct registers *registers);
 void registers_free(struct registers *registers);
 

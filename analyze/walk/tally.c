@@ -213,32 +213,37 @@ static void look(struct walk *walk)
 {
 	struct tally *tally = &walk->tally;
 	const struct finished *calls = tally->finished;
-	int32_t *first = tally->first_of, at = 0;
+	struct finished_calls *sorted = &tally->by_function;
+	int32_t *end = tally->end_of, at = 0;
 	uint32_t has = 0;
 
-	memset(first, 0, walk->functions * sizeof(*first));
+	memset(end, 0, walk->functions * sizeof(*end));
 	for (int32_t i = 0; i < tally->finished_count; i++) {
-		first[calls[i].function]++;
+		end[calls[i].function]++;
 		has |= calls[i].has;
 	}
 	for (int64_t function = 0; function < walk->functions; function++) {
-		int32_t count = first[function];
+		int32_t count = end[function];
 
-		first[function] = at;
+		end[function] = at;
 		at += count;
 	}
-	for (int32_t i = 0; i < tally->finished_count; i++)
-		tally->order[first[calls[i].function]++] = i;
-	for (int32_t low = 0, high; low < tally->finished_count; low = high) {
-		int32_t function = calls[tally->order[low]].function;
+	for (int32_t i = 0; i < tally->finished_count; i++) {
+		int32_t place = end[calls[i].function]++;
 
-		high = first[function];
-		for (int column = 0; column < COLUMNS; column++) {
+		sorted->duration[place] = calls[i].duration;
+		sorted->has[place] = (uint8_t)calls[i].has;
+		for (int column = 0; has >> column; column++)
+			if (has >> column & 1)
+				sorted->value[column][place] = calls[i].value[column];
+	}
+	for (int64_t function = 0, low = 0; function < walk->functions; low = end[function++]) {
+		for (int column = 0; low < end[function] && has >> column; column++) {
 			struct registers *registers =
 				has >> column & 1 ? registers_of(walk, function, column) : NULL;
 
 			if (registers)
-				registers_work(walk, registers, column, calls, tally->order + low, high - low);
+				registers_work(walk, registers, column, sorted, low, end[function] - low);
 		}
 	}
 	tally->finished_count = 0;
@@ -256,8 +261,11 @@ struct finished *tally_finished(struct walk *walk, int32_t function, int64_t dur
 		look(walk);
 	if (!tally->finished) {
 		tally->finished = walk_grow(walk, NULL, FINISHED, sizeof(*tally->finished));
-		tally->order = walk_grow(walk, NULL, FINISHED, sizeof(*tally->order));
-		tally->first_of = walk_grow(walk, NULL, walk->functions, sizeof(*tally->first_of));
+		tally->end_of = walk_grow(walk, NULL, walk->functions, sizeof(*tally->end_of));
+		for (int column = 0; column < COLUMNS; column++)
+			tally->by_function.value[column] = walk_grow(walk, NULL, FINISHED, sizeof(uint64_t));
+		tally->by_function.duration = walk_grow(walk, NULL, FINISHED, sizeof(int64_t));
+		tally->by_function.has = walk_grow(walk, NULL, FINISHED, 1);
 	}
 	struct finished *call = &tally->finished[tally->finished_count++];
 
@@ -301,8 +309,11 @@ void tally_free(struct walk *walk)
 	}
 	free(tally->functions);
 	free(tally->finished);
-	free(tally->order);
-	free(tally->first_of);
+	free(tally->end_of);
+	for (int column = 0; column < COLUMNS; column++)
+		free(tally->by_function.value[column]);
+	free(tally->by_function.duration);
+	free(tally->by_function.has);
 	free(tally->ways);
 	free(tally->places);
 	free(tally->edges);

@@ -111,8 +111,8 @@ struct tally {
 	 */
 	struct finished *finished;
 	int32_t finished_count;
-	int32_t *order; /* of those, by function */
-	int32_t *first_of; /* for each function where its calls begin there */
+	struct finished_calls by_function; /* the same, sorted, while they are looked at */
+	int32_t *end_of; /* for each function where its calls end there */
 };
 
 #define FINISHED (1 << 17)

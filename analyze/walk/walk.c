@@ -128,46 +128,79 @@ static struct thread *add_thread(struct walk *walk, uint64_t key)
 	return thread;
 }
 
+/* The thread of an event in the second pass. */
+static struct thread *known_thread(struct walk *walk, uint64_t key)
+{
+	const int32_t *at = map_find(&walk->thread_of, key);
+
+	if (!at)
+		longjmp(walk->failed, WALK_CHANGED);
+	return *at < 0 || walk->threads[*at]->skipped ? NULL : walk->threads[*at];
+}
+
+/* And in the first one, NULL where it is not ours. */
+static struct thread *thread_of(struct walk *walk, uint64_t key)
+{
+	const int32_t *at = map_find(&walk->thread_of, key);
+
+	if (!at)
+		return add_thread(walk, key);
+	return *at < 0 ? NULL : walk->threads[*at];
+}
+
 enum pass { MATCH, NEST };
+
+#define BLOCK 1024
+#define RECENT_BITS 6
 
 /* Compiled once for each pass, since what they do for an event is little. */
 static inline int64_t take(struct walk *walk, const struct batch *batch, enum pass pass)
 {
-	struct thread *thread = NULL;
-	uint64_t last_key = 0, last_cookie = 0;
+	struct {
+		uint64_t key;
+		struct thread *thread;
+	} recent[1 << RECENT_BITS] = { 0 };
+	struct thread *threads[BLOCK];
+	int32_t rows[BLOCK];
+	uint64_t last_cookie = 0;
 	int32_t function = -1;
 
-	for (int64_t i = 0; i < batch->rows; i++) {
-		uint64_t key = (uint64_t)batch->tgid[i] << 32 | batch->pid[i];
+	for (int64_t first = 0; first < batch->rows; first += BLOCK) {
+		int64_t end = first + BLOCK < batch->rows ? first + BLOCK : batch->rows;
+		int count = 0;
 
-		if (!i || key != last_key) {
-			const int32_t *at = map_find(&walk->thread_of, key);
+		/* Ours first, without a branch for each event, which nobody could foresee where threads take turns. */
+		for (int64_t i = first; i < end; i++) {
+			uint64_t key = (uint64_t)batch->tgid[i] << 32 | batch->pid[i];
+			uint64_t at = map_hash(key) >> (64 - RECENT_BITS);
 
-			last_key = key;
-			if (at)
-				thread = *at < 0 ? NULL : walk->threads[*at];
-			else if (pass == MATCH)
-				thread = add_thread(walk, key);
-			else
-				return WALK_CHANGED;
-		}
-		if (!thread || (pass == NEST && thread->skipped))
-			continue;
-		if (function < 0 || batch->cookie[i] != last_cookie) {
-			const int32_t *at = map_find(&walk->function_of, batch->cookie[i]);
-
-			last_cookie = batch->cookie[i];
-			if (!at) {
-				walk->stranger = last_cookie;
-				return WALK_STRANGER;
+			if (recent[at].key != key || !key) {
+				recent[at].key = key;
+				recent[at].thread = pass == MATCH ? thread_of(walk, key) : known_thread(walk, key);
 			}
-			function = *at;
+			threads[count] = recent[at].thread;
+			rows[count] = (int32_t)(i - first);
+			count += threads[count] != NULL;
 		}
-		if (pass == MATCH)
-			match_event(walk, thread, batch->entry[i], function, batch->frame[i],
-				    batch->timestamp[i]);
-		else
-			nest_event(walk, thread, batch, i, function);
+		for (int n = 0; n < count; n++) {
+			int64_t i = first + rows[n];
+
+			if (function < 0 || batch->cookie[i] != last_cookie) {
+				const int32_t *at = map_find(&walk->function_of, batch->cookie[i]);
+
+				last_cookie = batch->cookie[i];
+				if (!at) {
+					walk->stranger = last_cookie;
+					return WALK_STRANGER;
+				}
+				function = *at;
+			}
+			if (pass == MATCH)
+				match_event(walk, threads[n], batch->entry[i], function, batch->frame[i],
+					    batch->timestamp[i]);
+			else
+				nest_event(walk, threads[n], batch, i, function);
+		}
 	}
 	return batch->rows;
 }
