@@ -26,29 +26,39 @@ static uint64_t *page_of(struct walk *walk, struct spread *spread, uint64_t page
 	return spread->pages[page];
 }
 
-static void put(struct walk *walk, struct spread *spread, int64_t bucket, uint64_t times)
+static uint64_t *count_of(struct walk *walk, struct spread *spread, int64_t bucket)
 {
 	uint64_t magnitude = bucket < 0 ? -(uint64_t)bucket : (uint64_t)bucket;
 	uint64_t page = (magnitude >> BUCKET_BITS) + (bucket < 0 ? BUCKET_PAGES : 0);
 
-	page_of(walk, spread, page)[magnitude & ((1 << BUCKET_BITS) - 1)] += times;
+	return page_of(walk, spread, page) + (magnitude & ((1 << BUCKET_BITS) - 1));
 }
 
 /* Count some values that are in this bucket. */
 void spread_count(struct walk *walk, struct spread *spread, int64_t bucket, uint64_t times)
 {
-	put(walk, spread, bucket, times);
+	*count_of(walk, spread, bucket) += times;
 	spread->count += (int64_t)times;
 }
 
 /* Put the values that are held into buckets. */
 static void to_buckets(struct walk *walk, struct spread *spread)
 {
-	for (int i = 0; i < spread->held; i++) {
-		int64_t value = spread->values[i];
-		int64_t bucket = bucket_of(value < 0 ? -(uint64_t)value : (uint64_t)value);
+	uint64_t *counts[SPREAD_BUFFER];
 
-		put(walk, spread, value < 0 ? -bucket : bucket, 1);
+	for (int first = 0; first < spread->held; first += SPREAD_BUFFER) {
+		const int64_t *values = spread->values + first;
+		int count = spread->held - first < SPREAD_BUFFER ? spread->held - first : SPREAD_BUFFER;
+
+		/* The buckets are far from the processor: all are asked for before the first one is needed. */
+		for (int i = 0; i < count; i++) {
+			int64_t bucket = bucket_of(values[i] < 0 ? -(uint64_t)values[i] : (uint64_t)values[i]);
+
+			counts[i] = count_of(walk, spread, values[i] < 0 ? -bucket : bucket);
+			__builtin_prefetch(counts[i], 1);
+		}
+		for (int i = 0; i < count; i++)
+			++*counts[i];
 	}
 	spread->held = 0;
 }
