@@ -56,7 +56,9 @@ def first_event(options: Sequence[str], command: Path, directory: Path) -> tuple
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.clock_gettime(time.CLOCK_MONOTONIC)
     arguments = ["record", "-q", "--force", "-o", trace, *options, "--", command]
-    subprocess.run([RECORDER, *arguments], check=True, stdout=subprocess.DEVNULL)
+    # As it is installed: with its byte code.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([RECORDER, *arguments], check=True, stdout=subprocess.DEVNULL, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     recorded = funcsnoop.open(trace)
     times = recorded.events.select(pl.col("timestamp").cast(pl.Int64).min()).collect()

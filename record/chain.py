@@ -98,8 +98,7 @@ class Chain:
         self._sink.rewind()
         # Readers take the Arrow schema from the footer of the whole file; 3 kB more in each commit
         # would be most of a quiet recording.
-        chosen = encodings(EVENTS.empty_table() if table is None else table)
-        writer = _parquet_writer(self._sink.file, store_schema=False, **chosen)
+        writer = _parquet_writer(self._sink.file, store_schema=False, **encodings(table))
         try:
             if table is not None:
                 writer.write_table(table, row_group_size=max(1, table.num_rows))

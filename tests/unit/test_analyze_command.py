@@ -394,14 +394,6 @@ def test_parquet_is_not_for_terminals(run: Run, trace: Path) -> None:
     )
 
 
-def test_help_is_quick_to_import() -> None:
-    code = "import sys, funcsnoop.cli.app; print(sorted({'polars', 'pyarrow', 'numpy'} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.strip() == "[]"
-
-
 def test_a_code_block_ends_where_it_should() -> None:
     assert fenced("a\n") == "```\na\n```\n"
     assert fenced("````\n") == "`````\n````\n`````\n"
