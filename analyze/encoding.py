@@ -7,10 +7,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from ..errors import TraceError
 from ..schemas import TraceMetadata
 from .arrays import Addresses, Codes, Flags
+
+
+def buffers(column: pa.ChunkedArray[Any]) -> tuple[NDArray[Any], NDArray[np.uint8] | None, int]:
+    """The values of a column of numbers; where there are nulls, the bitmap, and which bit is the first."""
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    validity, data = array.buffers()
+    kind = np.dtype(str(array.type))  # Arrow's own conversion would import pandas
+    values = np.frombuffer(data, kind, len(array), array.offset * kind.itemsize)
+    if not array.null_count:
+        return values, None, 0
+    return values, np.frombuffer(validity, np.uint8), array.offset
 
 
 def is_entry(column: pa.ChunkedArray[Any]) -> Flags:
@@ -21,7 +33,7 @@ def is_entry(column: pa.ChunkedArray[Any]) -> Flags:
     kinds = encoded.dictionary.to_pylist()
     if not len(encoded) or "entry" not in kinds:
         return np.zeros(len(encoded), np.bool_)
-    found: Flags = encoded.indices.to_numpy() == kinds.index("entry")
+    found: Flags = buffers(pa.chunked_array([encoded.indices]))[0] == kinds.index("entry")
     return found
 
 

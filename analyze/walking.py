@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..schemas import VALUES, TraceMetadata
 from .arrays import Ints
 from .correction import Costs
-from .encoding import is_entry
+from .encoding import buffers, is_entry
 from .incarnations import Incarnations
 from .losses import LossWindows, ThreadLosses
 from .native import Struct, Walk
@@ -149,26 +149,15 @@ def as_batch(events: pa.Table, first_row: int) -> Struct:
     columns = {"entry": is_entry(events["type"]).view(np.uint8)}
     offsets = {}
     for name in NEEDS[1:]:
-        columns[name], _, _ = _buffers(events[name])
+        columns[name], _, _ = buffers(events[name])
     for position, name in enumerate(VALUES):
         if name in events.column_names:
-            value, valid, offset = _buffers(events[name])
+            value, valid, offset = buffers(events[name])
             columns[f"value{position}"] = value
             if valid is not None:
                 columns[f"valid{position}"] = valid
                 offsets[f"offset{position}"] = offset
     return Struct("batch", rows=events.num_rows, first_row=first_row, **columns, **offsets)
-
-
-def _buffers(column: pa.ChunkedArray[Any]) -> tuple[NDArray[Any], NDArray[np.uint8] | None, int]:
-    """The values of a column of numbers; where there are nulls, the bitmap, and which bit is the first."""
-    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    validity, data = array.buffers()
-    kind = np.dtype(str(array.type))  # Arrow's own conversion would import pandas
-    values = np.frombuffer(data, kind, len(array), array.offset * kind.itemsize)
-    if not array.null_count:
-        return values, None, 0
-    return values, np.frombuffer(validity, np.uint8), array.offset
 
 
 def _setup(
