@@ -158,8 +158,24 @@ def import_without(*modules: str) -> None:
                 importlib.import_module(module)
 
     thread = threading.Thread(target=import_them)
-    thread.start()
-    thread.join()
+    with _no_blas_threads():
+        thread.start()
+        thread.join()
+
+
+@contextmanager
+def _no_blas_threads() -> Iterator[None]:
+    """NumPy's linear algebra, which nothing here uses, starts a thread for each processor, which spins."""
+    name = "OPENBLAS_NUM_THREADS"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        # What is traced has the environment that it would have.
+        del os.environ[name]
 
 
 def _to_import() -> frozenset[Capability]:
