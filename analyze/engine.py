@@ -158,7 +158,10 @@ def _figures(
     by_function = _sums(ways, row_of[ways["function"]], len(own["function"]), _CALLS, "total_function")
     edges = _columns(gathered["edges"], ("caller", "callee"))
     places = _columns(gathered["places"], ("parent", "function"))
-    by_place = {name: values * whole if name != "self_ns" else values for name, values in ways.items()}
+    # Own time of what was cut is that of the place it hangs at, which may have none itself.
+    by_place = {
+        name: values if name in ("self_ns", "self_known") else values * whole for name, values in ways.items()
+    }
     of_thread = _columns(gathered["threads"], ("calls", "events", "first_ns", "last_ns", "busy_ns"))
     seen = np.flatnonzero(of_thread["calls"])
     ids = {

@@ -78,6 +78,19 @@ def draw_callgraph(choice: Choice, canvas: Canvas) -> None:
         _note(hidden_callees + hidden_callers, canvas)
 
 
+def cut_of(choice: Choice) -> int:
+    """How many calls are at no place of their own in the trees that `draw_callgraph` draws; of several that
+    have the same calls in them, as many as in the one that lacks most.
+    """
+    from ..analyze import filters
+
+    drawn = [choice.calls]
+    if choice.wanted.focus is not None:
+        rows = filters.matching(choice.trace.functions, [choice.wanted.focus])
+        drawn += [choice.calls.of_functions([row], beneath=True) for row in rows]
+    return max(choice.trace.answers(calls).cut for calls in drawn)
+
+
 def edges(choice: Choice) -> pl.LazyFrame:
     """The edges of the graph; with a focus those to and from its functions."""
     import polars as pl

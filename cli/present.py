@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from ..errors import UsageError
 from ..printable import printable
+from .callgraph_view import cut_of
 from .canvas import Canvas, canvas_for
 from .choice import Choice, Wanted
 from .estimates import with_estimates
@@ -86,11 +87,11 @@ def _summaries(
                 text.write("\n")
             shown = io.StringIO()
             write_summary(one, shown, width)
-            shown.write(_estimated("summary", choice) + choice.left_out())
+            shown.write(_estimated("summary", form, choice) + choice.left_out())
             text.write(fenced(shown.getvalue()) if form == "markdown" else shown.getvalue())
         else:
             found.append(one)
-            _note("summary", choice, traces)
+            _note("summary", form, choice, traces)
     if form == "json":
         whole: Any = found[0] if traces == 1 else found
         out.write(to_json(whole, indent=2).encode() + b"\n")
@@ -120,7 +121,7 @@ def _table(report: str, choice: Choice, canvas: Canvas) -> None:
         frame = with_estimates(frame, choice.trace.metadata)
         began = choice.trace.metadata["started"]["monotonic_ns"]
         write_table(kind.columns(frame, began), canvas.out, canvas.width, colour=canvas.colour)
-    canvas.out.write(cut + _estimated(report, choice) + choice.left_out())
+    canvas.out.write(cut + _estimated(report, "table", choice) + choice.left_out())
 
 
 def _first(kind: Report, choice: Choice, most: int | None) -> tuple[pl.DataFrame, int]:
@@ -169,7 +170,7 @@ def _export(
                         *names,
                     )
                 yield found
-            _note(report, choice, traces)
+            _note(report, form, choice, traces)
 
     FORMATS[form].write(frames(), schema, out)
 
@@ -189,22 +190,34 @@ def _frames(kind: Report, choice: Choice) -> Iterator[pl.DataFrame]:
                 return
 
 
-def _note(report: str, choice: Choice, traces: int) -> None:
+def _note(report: str, form: str, choice: Choice, traces: int) -> None:
     name = f"{printable(str(choice.trace.path))}: " if traces > 1 else ""
-    for line in (_estimated(report, choice) + choice.left_out()).splitlines(keepends=True):
+    for line in (_estimated(report, form, choice) + choice.left_out()).splitlines(keepends=True):
         sys.stderr.write(name + line)
 
 
-def _estimated(report: str, choice: Choice) -> str:
-    """A line about what there were too many calls, or values, to find out exactly."""
+def _estimated(report: str, form: str, choice: Choice) -> str:
+    """Lines about what there were too many calls, values or paths to find out exactly."""
     trace = choice.trace
     if report in ("summary", "latency"):
         functions, _ = trace.answers(choice.calls).inexact
         of = f"{functions:,} function{'s' * (functions != 1)}"
-        return f"estimated: percentiles of {of}, within 0.4 %\n" if functions else ""
+        rough = f"estimated: percentiles of {of}, within 0.4 %\n" if functions else ""
+        return rough + (_cut(trace.answers(choice.calls).cut) if report == "summary" else "")
+    if report == "callgraph":
+        # As edges nothing is cut.
+        return _cut(cut_of(choice)) if form == "table" else ""
     if report == "args":
         _, rows = trace.answers(choice.calls, trace.value_columns, choice.wanted.casts).inexact
         of = f"{rows:,} row{'s' * (rows != 1)}"
         exact = "percentiles within 0.4 %, numbers of different values within 3 %"
         return f"estimated: figures of {of}; {exact}\n" if rows else ""
     return ""
+
+
+def _cut(calls: int) -> str:
+    """A line about calls whose path the tree had no room for."""
+    if not calls:
+        return ""
+    of = f"{calls:,} call{'s' * (calls != 1)}"
+    return f"paths cut: the tree had no room for those of {of}, whose time is their callers' own there\n"

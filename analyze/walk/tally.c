@@ -90,10 +90,17 @@ int32_t tally_call(struct walk *walk, struct thread *thread, const struct open_c
 		   int64_t time)
 {
 	struct tally *tally = &walk->tally;
-	int64_t parent = caller && caller->way >= 0 ? tally->ways[caller->way].place : -1;
+	const struct way *around = caller && caller->way >= 0 ? &tally->ways[caller->way] : NULL;
+	int64_t parent = around ? around->place : -1;
 	int64_t calling = caller ? caller->function : -1;
-	int32_t *way = map_insert(walk, &tally->way_of, pair(parent >= 0 ? parent : -2 - calling, function));
 	struct thread_tally *own = &thread->tally;
+	int32_t *way;
+
+	/* The place of a call that was cut is another function's: what it calls are other edges than from there. */
+	if (around && around->cut)
+		way = map_insert(walk, &tally->way_of_cut, pair(parent, edge_of(walk, calling, function)));
+	else
+		way = map_insert(walk, &tally->way_of, pair(parent >= 0 ? parent : -2 - calling, function));
 
 	if (*way == MAP_NONE)
 		*way = new_way(walk, parent, calling, function);
@@ -318,6 +325,7 @@ void tally_free(struct walk *walk)
 	free(tally->places);
 	free(tally->edges);
 	map_free(&tally->way_of);
+	map_free(&tally->way_of_cut);
 	map_free(&tally->place_of);
 	map_free(&tally->edge_of);
 }

@@ -93,6 +93,7 @@ struct thread_tally {
 
 struct tally {
 	struct map way_of; /* caller's place, or ~ its function's row and 1, and function */
+	struct map way_of_cut; /* the same where the caller has no place of its own: its caller's place, and edge */
 	struct way *ways;
 	int64_t way_count;
 	int64_t ways_size;

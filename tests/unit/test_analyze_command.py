@@ -99,6 +99,34 @@ def test_callgraph_without_small_and_deep_branches(run: Run, trace: Path) -> Non
     assert lines[-2:] == ["3 more paths not shown", LEFT_OUT]
 
 
+def test_a_tree_without_room_says_so(run: Run, trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it is shown, and only there: edges and latencies lack nothing."""
+    from funcsnoop.analyze import engine
+
+    assert "paths cut" not in run("analyze", "callgraph").stdout
+    monkeypatch.setattr(engine, "_MOST_PLACES", 2)
+    cut = "paths cut: the tree had no room for those of 81 calls, whose time is their callers' own there"
+    lines = run("analyze", "callgraph").stdout.splitlines()
+    assert lines[-2:] == [cut, LEFT_OUT]
+    assert [line.split()[-1] for line in lines[1:-2]] == ["main", "parse", "parse"]
+    assert run("analyze", "summary").stdout.splitlines()[-2:] == [cut, LEFT_OUT]
+    assert cut in run("analyze", "summary", "--format", "markdown").stdout
+    for form in ("json", "ndjson"):
+        assert run("analyze", "summary", "--format", form).stderr.splitlines() == [cut, LEFT_OUT]
+    several = run("analyze", "summary", trace, trace, "--format", "json").stderr
+    assert several.splitlines() == [f"{trace}: {line}" for line in (cut, LEFT_OUT)] * 2
+    merged = run("analyze", "callgraph", "--merge", trace, trace).stdout
+    assert cut.replace("81", "162") in merged
+    for form in ("csv", "json"):
+        assert "paths cut" not in run("analyze", "callgraph", "--format", form).stderr
+    assert "paths cut" not in run("analyze", "latency").stdout
+    # Of the pictures of a function the one above it lacks something, and not the one below.
+    focus = run("analyze", "callgraph", "--focus", "parse")
+    assert cut in focus.stdout
+    below = run("analyze", "callgraph", "--function", "parse")
+    assert "paths cut" not in below.stdout
+
+
 def test_callgraph_around_a_function(run: Run, trace: Path) -> None:
     lines = run("analyze", "callgraph", "--focus", "parse").stdout.splitlines()
     assert lines == [

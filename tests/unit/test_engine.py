@@ -203,3 +203,17 @@ def test_a_tree_without_room_gives_time_to_callers(monkeypatch: pytest.MonkeyPat
     tree = callgraph.tree(figures).collect().select("function", "calls", "total_ns", "self_ns").rows()
     assert tree == [(0, 1, 100, 50), (1, 1, 50, 50)]
     assert latency.latency(figures).collect()["self_ns"].to_list() == [50, 20, 30]
+
+
+@settings(deadline=None, max_examples=100)
+@given(SEEDS, st.integers(0, 3))
+def test_a_tree_without_room_changes_no_other_figure(seed: int, room: int) -> None:
+    """Least of all edges: a call without a place hands that of its caller down to those inside it."""
+    recording = soup(random.Random(seed))
+    expected = tables(by_numpy(recording), recording)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_MOST_PLACES", room)
+        found = tables(by_walk(recording), recording)
+    del expected["tree"]
+    same(found, expected)
+    assert found["tree"]["self_ns"].sum() == tables(by_numpy(recording), recording)["tree"]["self_ns"].sum()
