@@ -60,7 +60,8 @@ class Loss:
 
     def __str__(self) -> str:
         """One line, as it ends every report: `left out: 3 open, 1 unwound; no events lost`."""
-        entry_only = f" ({self.entry_only:,} calls entry-only)" if self.entry_only else ""
+        calls = f"{self.entry_only:,} call{'s' * (self.entry_only != 1)}"
+        entry_only = f" ({calls} entry-only)" if self.entry_only else ""
         return f"left out: {self.calls or 'nothing'}{entry_only}; {self.events}"
 
     @property

@@ -13,7 +13,7 @@ import typer
 
 from ..errors import UsageError
 from ..printable import printable
-from .choice_options import Casts, Processes, Replace, Since, Threads, Until
+from .choice_options import Casts, Correct, Processes, Replace, Since, Threads, Until
 from .completion import first_of, one_of
 from .sink import claim_output, sink
 from .usage import FORMATS, NAMES, check_usage
@@ -83,9 +83,7 @@ def analyze(
     sort: str | None = typer.Option(None, "--sort", metavar="COLUMN", help="Sort by a column of the report."),
     top: int | None = typer.Option(None, "--top", metavar="N", min=1, help="Only the first N rows."),
     cast: Casts = None,
-    correct: bool = typer.Option(
-        False, "--correct", help="Take off what probes cost, as measured when the recording began."
-    ),
+    correct: Correct = False,
     form: str = typer.Option(
         "table",
         "--format",

@@ -40,4 +40,8 @@ Casts = Annotated[
         help="Read a register as i8 … i64, u8 … u64, ptr or bool; repeatable.",
     ),
 ]
+Correct = Annotated[
+    bool,
+    typer.Option("--correct", help="Take off what probes cost, as measured when the recording began."),
+]
 Replace = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import UsageError
 from ..printable import printable
-from .choice_options import FunctionsWithin, Processes, Replace, Since, Threads, Until
+from .choice_options import Correct, FunctionsWithin, Processes, Replace, Since, Threads, Until
 from .completion import one_of
 from .progress import progress_bar
 from .sink import claim_output, sink
@@ -61,6 +61,7 @@ def export(
     thread: Threads = None,
     since: Since = None,
     until: Until = None,
+    correct: Correct = False,
 ) -> None:
     """Write a trace as a file that another tool opens."""
     if to not in NAMES:
@@ -69,6 +70,8 @@ def export(
         raise UsageError(f"there is no weight {weight!r}", f"weights are {', '.join(WEIGHTS)}")
     if weight is not None and to not in WEIGHTED:
         raise UsageError(f"--weight means nothing to {to}", f"it is for {' and '.join(WEIGHTED)}")
+    if correct and to == "folded" and weight == "calls":
+        raise UsageError("numbers of calls cannot be corrected", "leave --correct or --weight calls out")
 
     from ..analyze.effort import Effort
     from ..analyze.export import FORMATS, Source
@@ -86,7 +89,7 @@ def export(
         claim_output(target, force=force)
 
     with progress_bar("pairing") as pairing, progress_bar("exporting") as exporting:
-        trace = Trace(path, Effort(progress=pairing))
+        trace = Trace(path, Effort(progress=pairing), correct=correct)
         if trace.path.suffix == ".partial":
             sys.stderr.write(f"funcsnoop: notice: {printable(trace.metadata['notices'][-1])}\n")
         selection = chosen(trace, function, process, thread, since, until, beneath=True)
@@ -103,8 +106,10 @@ def export(
     if target is not None:
         size = show_bytes(target.stat().st_size)
         calls += f" -> {printable(str(target))} ({size}), for {form.reader}"
-    loss = source.loss.drawn if form.drawn else str(source.loss)
-    for line in (calls, *(f"funcsnoop: notice: {note}" for note in source.notes), loss):
+    # What is corrected is summed up, whatever the format.
+    loss = source.loss.drawn if form.drawn and not correct else str(source.loss)
+    times = [trace.times] if trace.times and (to, weight) != ("folded", "calls") else []
+    for line in (calls, *(f"funcsnoop: notice: {note}" for note in source.notes), *times, loss):
         sys.stderr.write(f"{line}\n")
 
 

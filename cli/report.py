@@ -11,7 +11,7 @@ import typer
 
 from ..errors import UsageError
 from ..printable import printable
-from .choice_options import Casts, FunctionsWithin, Processes, Replace, Since, Threads, Until
+from .choice_options import Casts, Correct, FunctionsWithin, Processes, Replace, Since, Threads, Until
 from .sink import claim_output, sink
 from .units import count
 
@@ -39,6 +39,7 @@ def report(
     since: Since = None,
     until: Until = None,
     cast: Casts = None,
+    correct: Correct = False,
     force: Replace = False,
 ) -> None:
     """Write a trace as one HTML page: flame graph, functions, latencies, arguments, threads."""
@@ -52,7 +53,7 @@ def report(
     from .quantities import show_bytes
 
     casts = [Cast.parse(text) for text in cast or []]
-    opened = Trace(trace)
+    opened = Trace(trace, correct=correct)
     if opened.path.suffix == ".partial":
         sys.stderr.write(f"funcsnoop: notice: {printable(opened.metadata['notices'][-1])}\n")
     given = {"function": function, "process": process, "thread": thread, "since": since, "until": until}
@@ -74,8 +75,9 @@ def report(
     with sink(page) as out:
         out.write(made.html.encode())
     size = show_bytes(page.stat().st_size)
+    times = f"{opened.times}\n" if opened.times else ""
     sys.stderr.write(
-        f"funcsnoop: {count(made.calls)} calls -> {printable(str(page))} ({size}); {made.loss}\n"
+        f"funcsnoop: {count(made.calls)} calls -> {printable(str(page))} ({size}); {made.loss}\n{times}"
     )
 
 

@@ -16,7 +16,8 @@ class Format(NamedTuple):
     `reader`.
 
     Where calls are `drawn` one by one, those without both sides are too, for as long as they are known to
-    have run; elsewhere times are summed up, and theirs are left out.
+    have run; elsewhere times are summed up, and theirs are left out. Corrected times are summed up everywhere
+    but in timelines of all threads, whose `write` raises UsageError.
     """
 
     write: Callable[[Source, BinaryIO], None]

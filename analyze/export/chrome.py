@@ -34,6 +34,7 @@ def write(source: Source, out: BinaryIO) -> None:
     readers in JavaScript would round pointers. What was lost is an instant event where it was, and told in
     `otherData`.
     """
+    source.check_moments("chrome")
     metadata = source.metadata
     began = metadata["started"]["monotonic_ns"]
     functions = source.trace.functions.select(name="demangled", cat="file").collect()
@@ -136,5 +137,6 @@ def _about(source: Source) -> dict[str, Any]:
         "host": metadata["host"],
         "kernel": metadata["kernel"],
         "loss": source.loss.drawn,
+        **({"times": source.times} if source.times else {}),
         "started": utc.isoformat(timespec="milliseconds"),
     }

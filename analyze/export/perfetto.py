@@ -29,6 +29,7 @@ def write(source: Source, out: BinaryIO) -> None:
     https://perfetto.dev/docs/reference/synthetic-track-event. Names are interned. The recording, with what is
     to be known of it, and the times in which events were lost are slices on tracks of their own.
     """
+    source.check_moments("perfetto")
     metadata = source.metadata
     values = source.trace.value_columns
     modules = source.trace.functions.select("file").collect()["file"]
@@ -39,7 +40,7 @@ def write(source: Source, out: BinaryIO) -> None:
     recording = tracks.named("recording")
     out.write(_packets(_names(source, values, categories.to_list())))
     out.write(
-        _packets([*tracks.new(), _begin(recording, metadata["started"]["monotonic_ns"], _about(metadata))])
+        _packets([*tracks.new(), _begin(recording, metadata["started"]["monotonic_ns"], _about(source))])
     )
     columns = (*spans.NEEDS, "function", *values)
     for drawn in spans.spans(source.batches(*columns), metadata["ended"]["monotonic_ns"]):
@@ -82,14 +83,16 @@ def _names(source: Source, values: Sequence[str], categories: Sequence[str]) -> 
     yield names
 
 
-def _about(metadata: TraceMetadata) -> dict[str, Any]:
+def _about(source: Source) -> dict[str, Any]:
     """What the slice that stands for the whole recording tells."""
+    metadata = source.metadata
     counts = metadata["counts"]
     return {
         "command": " ".join(metadata["command_line"]),
         "host": metadata["host"],
         "funcsnoop": metadata["tool_version"],
         "ended by": metadata["end_reason"],
+        **({"times": source.times} if source.times else {}),
         "events produced": counts["produced"],
         "events recorded": counts["recorded"],
         **{f"events lost ({cause})": count for cause, count in counts["lost"].items()},

@@ -14,7 +14,8 @@ def write(source: Source, out: BinaryIO) -> None:
     """Samples of calls/count and wall/nanoseconds (self time), the threads and processes summed up.
 
     https://github.com/google/pprof/blob/main/proto/README.md. Addresses are those in the ELF file, as if each
-    module were mapped at 0; build ids say which file it was. What was lost is in the comments.
+    module were mapped at 0; build ids say which file it was. What was lost, and which times
+    these are, is in the comments.
     """
     stacks = Stacks(source)
     metadata = source.metadata
@@ -29,7 +30,8 @@ def write(source: Source, out: BinaryIO) -> None:
     found.default_sample_type = text("calls" if source.weight == "calls" else "wall")
     found.time_nanos = metadata["started"]["realtime_ns"]
     found.duration_nanos = metadata["ended"]["monotonic_ns"] - metadata["started"]["monotonic_ns"]
-    found.comment.extend(text(line) for line in (" ".join(metadata["command_line"]), str(source.loss)))
+    about = (" ".join(metadata["command_line"]), source.trace.times, str(source.loss))
+    found.comment.extend(text(line) for line in about if line)
 
     modules: dict[str, Any] = {}
     for number, function in enumerate(metadata["functions"], 1):

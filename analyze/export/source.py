@@ -9,6 +9,7 @@ from typing import Literal
 
 import polars as pl
 
+from ...errors import UsageError
 from ...schemas import TraceMetadata
 from ..loss import Loss
 from ..selection import Selection
@@ -49,6 +50,25 @@ class Source:
     def loss(self) -> Loss:
         """What is missing from the calls that have been read."""
         return Loss.counted(self.metadata, self.found)
+
+    @property
+    def times(self) -> str | None:
+        """Which times these are, without the word; None where they could be no others."""
+        return self.trace.times and self.trace.times.removeprefix("times: ")
+
+    def check_moments(self, form: str) -> None:
+        """Raises UsageError where times are corrected, and so there are no moments that go with them.
+
+        What was taken off a thread's calls makes a clock of its own of each thread. Drawn by these, things
+        that happened in two threads at the same time would stand at different ones.
+        """
+        if self.trace.corrected:
+            raise UsageError(
+                f"times in {form} cannot be corrected: it shows when calls began and ended, and what probes "
+                "cost is known only of how long they took",
+                "leave --correct out, or use folded, pprof or speedscope, which add corrected times up by "
+                "stack",
+            )
 
     def batches(self, *columns: str) -> Iterator[pl.DataFrame]:
         """The calls thread by thread, in order of their first event: `columns` of `Trace.call_batches`."""

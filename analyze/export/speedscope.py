@@ -1,4 +1,4 @@
-"""speedscope: an evented profile for each thread."""
+"""speedscope: an evented profile for each thread; of corrected times one with a weight for each stack."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..arrays import Ints
 from . import naming, spans
 from .json_list import JsonList
 from .source import Source
+from .stacks import Stacks
 
 _SCHEMA: Final = "https://www.speedscope.app/file-format-schema.json"
 
@@ -28,6 +29,9 @@ def write(source: Source, out: BinaryIO) -> None:
 
     https://github.com/jlfwong/speedscope/wiki/Importing-from-custom-sources. Arguments have no place there:
     they would make a frame of their own of each value.
+
+    Corrected times know no moments: see `Source.check_moments`. They are summed up by stack, all threads
+    together.
     """
     metadata = source.metadata
     frames = [{"name": f["demangled"], "file": f["module"]} for f in metadata["functions"]]
@@ -37,6 +41,39 @@ def write(source: Source, out: BinaryIO) -> None:
         "shared": {"frames": frames},
     }
     out.write(json.dumps(head)[:-1].encode() + b',"profiles":[')
+    if source.trace.corrected:
+        loss = _write_weights(source, out)
+        shown = 0
+    else:
+        shown = _write_threads(source, out)
+        loss = source.loss.drawn
+    name = source.trace.path.name
+    if source.loss.calls or naming.losses(metadata):
+        name += f" – {loss}"
+    if source.trace.corrected:
+        name += f" – {source.times}"
+    tail = {"name": name, "activeProfileIndex": shown}
+    out.write(b"]," + json.dumps(tail)[1:].encode() + b"\n")
+
+
+def _write_weights(source: Source, out: BinaryIO) -> str:
+    """One profile: own time by stack, from the root. What it leaves out."""
+    stacks = Stacks(source)
+    head = {"type": "sampled", "name": "own time by stack, all threads", "unit": "nanoseconds"}
+    out.write(b"\n" + json.dumps(head)[:-1].encode() + b',"samples":[')
+    samples, weights = JsonList(out), []
+    for stack, weight in enumerate(stacks.self_ns.tolist()):
+        if weight > 0:
+            samples.add(json.dumps(stacks.leaf_first(stack)[::-1]))
+            weights.append(weight)
+    tail = {"weights": weights, "startValue": 0, "endValue": sum(weights)}
+    out.write(b"]," + json.dumps(tail)[1:].encode())
+    return str(source.loss)
+
+
+def _write_threads(source: Source, out: BinaryIO) -> int:
+    """The profiles of all threads; which has the most events."""
+    metadata = source.metadata
     profiles = _Profiles(metadata, out)
     batches = source.batches(*spans.NEEDS, "function")
     for drawn in spans.spans(batches, metadata["ended"]["monotonic_ns"]):
@@ -45,11 +82,7 @@ def write(source: Source, out: BinaryIO) -> None:
             for lane in np.unique(part["lane"].to_numpy()).tolist():
                 profiles.add(lane, part.filter(pl.col("lane") == lane))
     profiles.go_to(None)
-    name = source.trace.path.name
-    if source.loss.calls or naming.losses(metadata):
-        name += f" – {source.loss.drawn}"
-    tail = {"name": name, "activeProfileIndex": profiles.longest}
-    out.write(b"]," + json.dumps(tail)[1:].encode() + b"\n")
+    return profiles.longest
 
 
 def _threads(drawn: spans.Spans) -> Iterator[tuple[tuple[int | None, int, int], pl.DataFrame]]:

@@ -9,6 +9,7 @@ function drawSummary(data) {
   byId("summary").append(
     element("h1", { title: command }, elide(command, 160)),
     element("p", { class: "soft" }, `Recorded ${when} UTC for ${duration(facts.duration)} on ${printable(facts.host)}`),
+    facts.probe_costs.length ? element("p", { class: "soft" }, `Times ${facts.times}`) : "",
     facts.selection.length ? element("div", { class: "chips" }, element("span", { class: "soft" }, "Only"), ...facts.selection.map(text => element("span", { class: "chip" }, printable(text)))) : "",
     element("div", { class: "tiles" },
       tile(count(data.calls), "calls"),

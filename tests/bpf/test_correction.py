@@ -9,6 +9,8 @@ import pytest
 import funcsnoop
 from funcsnoop.analyze.trace import Trace
 
+from ..unit.test_report import page_data
+
 NUMBERS = (1, 10, 100, 1000)
 ROUNDS = 3
 ATTEMPTS = 3
@@ -58,3 +60,34 @@ def test_corrected_times_are_those_without_probes(build, record):
             return
         seen.append(ratios)
     pytest.fail(f"corrected to untraced times: {seen}")
+
+
+def test_a_real_recording_as_page_and_files(build, record, run, tmp_path):
+    """A file in which times are summed up holds the corrected ones, to the ns; timelines are refused."""
+    trace = record(OPTIONS, [build("inner_work.c", "-O1"), "100", *map(str, NUMBERS)])
+    plain, corrected = trace, funcsnoop.open(trace.path, correct=True)
+
+    def own_times(of: Trace) -> dict[str, int]:
+        names = pl.col("name").cast(pl.String)
+        calls = of.calls().collect().with_columns(name=names)
+        around = calls.select(parent_id="call_id", around="name")
+        stack = pl.concat_str("around", "name", separator=";", ignore_nulls=True)
+        found = calls.join(around, on="parent_id", how="left").group_by(stack).agg(pl.col("self_ns").sum())
+        return dict(found.rows())
+
+    assert own_times(corrected)["outer"] < own_times(plain)["outer"] / 2
+    for options, of in (((), plain), (("--correct",), corrected)):
+        done = run("export", trace.path, "--to", "folded", "-o", "-", *options)
+        assert of.times in done.stderr.splitlines()
+        weights = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
+        assert {stack: int(weight) for stack, weight in weights.items()} == own_times(of)
+        done = run("report", trace.path, "--force", "-o", "page.html", *options)
+        assert of.times in done.stderr.splitlines()
+        page = page_data((tmp_path / "page.html").read_text())
+        assert page["flame"]["time"] == sum(own_times(of).values())
+        assert page["facts"]["times"].startswith(of.times.removeprefix("times: "))
+    for form in ("perfetto", "chrome"):
+        done = run("export", trace.path, "--to", form, "--correct", "-o", "timeline")
+        assert done.status == 2
+        assert len(done.stderr.splitlines()) == 2
+    assert not (tmp_path / "timeline").exists()

@@ -12,6 +12,7 @@ import pytest
 
 import funcsnoop
 
+from ..unit.test_correction import STACKS, nested
 from ..unit.test_export import EVIL, RUST, demo, lossy
 from .test_export_perfetto import export
 
@@ -65,3 +66,11 @@ def test_reports(tmp_path: Path) -> None:
     assert "Type: calls" in top
     assert re.search(r"^ +10 62\.50% .* parse$", top, re.M)
     assert "File: libdemo.so.1" in top
+
+
+def test_corrected_times(tmp_path: Path) -> None:
+    trace = funcsnoop.open(nested().write(tmp_path / "t.parquet"), correct=True)
+    path = export(trace, "pprof")
+    assert "times: corrected for probes: 0.04 to 0.1 us a call taken off" in pprof(path, "-comments")
+    own = {";".join(reversed(stack)): ns for stack, (_, ns) in samples(pprof(path, "-raw")).items()}
+    assert own == STACKS

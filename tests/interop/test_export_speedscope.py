@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import funcsnoop
 
+from ..unit.test_correction import STACKS, nested
 from ..unit.test_export import EVIL, RUST, demo
 from ..unit.traces import ENDED, Recording
 from .browser import Browser
@@ -63,6 +65,22 @@ def test_an_example(tmp_path: Path, browser: Browser) -> None:
         (name, start - first, end - first, depth)
         for name, start, end, depth in ours.select("name", "start", "end", "depth").rows()
     ]
+
+
+def test_corrected_times_by_stack(tmp_path: Path, browser: Browser) -> None:
+    trace = funcsnoop.open(nested().write(tmp_path / "t.parquet"), correct=True)
+    found = read(open_in(browser, export(trace, "speedscope")))
+    assert "corrected for probes: 0.04 to 0.1 us a call" in found["name"]
+    (profile,) = found["profiles"]
+    weights: Counter[str] = Counter()
+    around: list[str] = []
+    # It saves each stack as calls with a begin and an end.
+    for name, begin, end, depth in calls(profile, found["shared"]["frames"]):
+        around[depth:] = [name]
+        weights[";".join(around)] += round(end - begin)
+        if depth:
+            weights[";".join(around[:-1])] -= round(end - begin)
+    assert +weights == {stack: weight for stack, weight in STACKS.items() if weight}
 
 
 def test_chrome(tmp_path: Path, browser: Browser) -> None:

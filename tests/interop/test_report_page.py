@@ -9,6 +9,7 @@ import pytest
 
 import funcsnoop
 
+from ..unit.test_correction import nested
 from ..unit.traces import Recording, function
 from .browser import Browser, Page
 
@@ -289,3 +290,14 @@ def test_in_the_frame_of_a_notebook(page: Page, tmp_path: Path) -> None:
         "document.querySelector('iframe').contentDocument.querySelectorAll('#flame g.frame').length == 9"
     )
     assert page.errors == []
+
+
+def test_which_times_it_shows_stands_at_the_top(page: Page, tmp_path: Path) -> None:
+    path = nested().write(tmp_path / "t.parquet")
+    for correct, says in (
+        (False, "Times as recorded, with the cost of probes inside"),
+        (True, "Times corrected for probes: 0.04 to 0.1 us a call taken off"),
+    ):
+        funcsnoop.open(path, correct=correct).report().save(tmp_path / "page.html")
+        page.open(tmp_path / "page.html")
+        assert says in page.evaluate("document.querySelector('#summary').innerText")

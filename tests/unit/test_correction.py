@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import funcsnoop
 from funcsnoop import plot
 from funcsnoop.analyze import call_rows, pairing
 from funcsnoop.analyze.correction import Costs, costs_of
+from funcsnoop.analyze.export.profile_proto import profile
 from funcsnoop.analyze.pruning import Pruning
 from funcsnoop.analyze.question import Question
 from funcsnoop.errors import UsageError
@@ -175,6 +177,96 @@ def test_merged_traces_are_corrected_each_by_its_own_costs(run: Run, tmp_path: P
     found = {row["function"]: row["total_ns"] for row in json.loads(done.stdout)}
     assert found["f"] == 730 + 1000 - 40 - 2 * 110 - 40
     assert "times: corrected for probes, by what was measured when each recording began\n" in done.stderr
+
+
+def test_a_corrected_page(run: Run, tmp_path: Path) -> None:
+    path = nested().write(tmp_path / "t.parquet")
+    plain, corrected = run("report", path, "-o", "plain.html"), run("report", path, "--correct")
+    assert plain.stderr.splitlines()[1:] == ["times: as recorded, with the cost of probes inside"]
+    assert corrected.stderr.splitlines()[1].startswith("times: corrected for probes: 0.04 to 0.1 us")
+    pages = [page_data((tmp_path / name).read_text()) for name in ("plain.html", "t.html")]
+    assert [page["flame"]["time"] for page in pages] == [1060, 760]
+    assert pages[1]["facts"]["times"].startswith("corrected for probes")
+    unknown = Recording().entry("f", 2000, 900).exit("f", 2100, 900).write(tmp_path / "u.parquet")
+    assert len(run("report", unknown).stderr.splitlines()) == 1
+    refused = run("report", unknown, "--correct", "-o", "none.html")
+    assert refused.status == 2
+    assert len(refused.stderr.splitlines()) == 2
+    assert not (tmp_path / "none.html").exists()
+
+
+#: Own times of `nested` by stack, corrected; h and k are leaves, of which h has no time.
+STACKS = {"f": 430, "f;g": 250, "f;g;h": 0, "f;k": 50, "g": 30}
+
+
+def test_corrected_stacks(run: Run, tmp_path: Path) -> None:
+    path = nested().write(tmp_path / "t.parquet")
+    done = run("export", path, "--to", "folded", "-o", "-", "--correct")
+    weights = {line.split()[0]: int(line.split()[1]) for line in done.stdout.splitlines()}
+    assert weights == {stack: weight for stack, weight in STACKS.items() if weight}
+    assert done.stderr.splitlines()[1].startswith("times: corrected for probes: 0.04 to 0.1 us a call")
+    plain = run("export", path, "--to", "folded", "-o", "-")
+    assert plain.stderr.splitlines()[1] == "times: as recorded, with the cost of probes inside"
+    assert plain.stdout.splitlines()[0] == "f 600"
+    counts = ("export", path, "--to", "folded", "-o", "-", "--weight", "calls")
+    assert "times" not in run(*counts).stderr
+    assert run(*counts, "--correct").stderr.splitlines() == [
+        "funcsnoop: numbers of calls cannot be corrected",
+        "  leave --correct or --weight calls out",
+    ]
+
+
+def test_corrected_times_in_pprof(run: Run, tmp_path: Path) -> None:
+    path = nested().write(tmp_path / "t.parquet")
+    for options, says in (
+        ((), "times: as recorded, with"),
+        (("--correct",), "times: corrected for probes: "),
+    ):
+        assert run("export", path, "--to", "pprof", "--force", *options).status == 0
+        found = profile()
+        found.ParseFromString(gzip.decompress((tmp_path / "t.pb.gz").read_bytes()))
+        assert found.string_table[found.comment[1]].startswith(says)
+        assert found.string_table[found.comment[2]].startswith("left out: ")
+    names = [found.string_table[function.name] for function in found.function]
+    samples = {
+        ";".join(names[place - 1] for place in reversed(sample.location_id)): sample.value[1]
+        for sample in found.sample
+    }
+    assert samples == STACKS
+
+
+def test_corrected_times_in_speedscope_are_weights(run: Run, tmp_path: Path) -> None:
+    """Its timelines would be of moments."""
+    path = nested().write(tmp_path / "t.parquet")
+    done = run("export", path, "--to", "speedscope", "--correct")
+    assert done.stderr.splitlines()[-1] == "left out: nothing (1 call entry-only); no events lost"
+    found = json.loads((tmp_path / "t.speedscope.json").read_text())
+    assert found["name"].startswith("t.parquet – corrected for probes: 0.04 to 0.1 us a call taken off")
+    (shown,) = found["profiles"]
+    assert (shown["type"], shown["unit"]) == ("sampled", "nanoseconds")
+    names = [frame["name"] for frame in found["shared"]["frames"]]
+    stacks = [";".join(names[frame] for frame in stack) for stack in shown["samples"]]
+    weights = dict(zip(stacks, shown["weights"], strict=True))
+    assert weights == {stack: weight for stack, weight in STACKS.items() if weight}
+    assert (shown["startValue"], shown["endValue"]) == (0, 760)
+    assert run("export", path, "--to", "speedscope", "--force").status == 0
+    plain = json.loads((tmp_path / "t.speedscope.json").read_text())
+    assert [profile["type"] for profile in plain["profiles"]] == ["evented", "evented"]
+    assert plain["name"] == "t.parquet"
+
+
+@pytest.mark.parametrize("form", ["perfetto", "chrome"])
+def test_timelines_of_all_threads_are_not_corrected(form: str, run: Run, tmp_path: Path) -> None:
+    path = nested().write(tmp_path / "t.parquet")
+    done = run("export", path, "--to", form, "--correct")
+    assert done.status == 2
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"funcsnoop: times in {form} cannot be corrected: it shows when calls began")
+    assert second.startswith("  leave --correct out, or use folded, pprof or speedscope")
+    assert list(tmp_path.iterdir()) == [path]
+    done = run("export", path, "--to", form, "-o", "out")
+    assert b"as recorded, with the cost of probes inside" in (tmp_path / "out").read_bytes()
+    assert "times: as recorded, with the cost of probes inside" in done.stderr.splitlines()
 
 
 def test_pages_and_charts_of_corrected_traces_say_so(tmp_path: Path) -> None:
