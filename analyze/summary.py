@@ -53,6 +53,7 @@ def summary(trace: Trace, paired: Chosen | None = None, top: int = TOP) -> Summa
         "attach": about["attach"],
         "started_ns": about["started"]["realtime_ns"],
         "duration_ns": about["ended"]["monotonic_ns"] - about["started"]["monotonic_ns"],
+        "times": "corrected" if trace.corrected else "recorded",
         "processes": [
             {"tgid": p["tgid"], "command": p["command"], "executable": p["executable"]}
             for p in about["processes"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from .metadata import LossWindow
 
@@ -95,6 +95,7 @@ class Summary(TypedDict):
     attach: str
     started_ns: int  # CLOCK_REALTIME, so since 1970
     duration_ns: int
+    times: Literal["recorded", "corrected"]  # whether calls' times hold what probes cost
     processes: list[SummaryProcess]
     threads: int  # threads with calls
     functions: SummaryFunctions

@@ -162,6 +162,14 @@ def test_machine_formats_hold_corrected_times(run: Run, tmp_path: Path) -> None:
     assert pl.read_parquet(out)["duration_ns"].to_list() == [730, 70, 180, None, 50, 30]
 
 
+def test_the_summary_has_a_field_for_it(run: Run, tmp_path: Path) -> None:
+    path = nested().write(tmp_path / "t.parquet")
+    for options, expected in (((), ("recorded", 1000)), (("--correct",), ("corrected", 730))):
+        for form in ("json", "ndjson"):
+            found = json.loads(run("analyze", path, "--format", form, *options).stdout)
+            assert (found["times"], found["top_total"][0]["total_ns"]) == expected
+
+
 def test_corrected_answers_are_not_taken_for_others() -> None:
     plain, corrected = Question(), Question(correct=True)
     assert plain.key() != corrected.key()
