@@ -38,6 +38,17 @@ class Measured:
     idle_cpu_percent: float  # of one CPU, while no probe fires
 
 
+#: What the figures are called.
+TITLES = {
+    "cpu_ns_per_event": "CPU of the recorder, ns per event",
+    "target_ns_per_call": "a call of the traced program, ns",
+    "events_per_second": "events per second",
+    "lost": "events lost",
+    "bytes_per_event": "bytes per event",
+    "idle_cpu_percent": "CPU of the recorder while nothing happens, % of one",
+}
+
+
 def measure(threads: int, events: int, options: Sequence[str], place: Path) -> Measured:
     """Record `events` events of `threads` threads."""
     program = place / "ring"

@@ -22,10 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import analysing
+import analyze_scale
 import attaching
 import numpy as np
 import peers
-from analyze_scale import generate, template
+import ring
+import sites
+import start
+from analyze_scale import ALL, generate, template
 
 from funcsnoop.bpf.features import Strategy
 
@@ -33,6 +37,7 @@ from funcsnoop.bpf.features import Strategy
 Samples = dict[str, list[float]]
 #: Of the traces that are analysed.
 THREADS = 8
+PARTS = ("calls", "start", "drain", "disk", "attach", "analysis", "large")
 
 
 def calls(rounds: int, number: int) -> Iterator[tuple[str, str, peers.Measured]]:
@@ -93,6 +98,59 @@ def analyses(rounds: int, events: Iterable[int]) -> Samples:
     return samples
 
 
+def starts(rounds: int) -> Samples:
+    """Seconds from the command to the first event."""
+    if attaching.library() is None:
+        say(f"{attaching.LIBRARY} is not installed (Debian package libllvm14): large starts are left out")
+    samples: Samples = {}
+    for what, seconds in start.starts(rounds):
+        say(f"{what}: {seconds:.2f} s")
+        samples.setdefault(what, []).append(seconds)
+    return samples
+
+
+def drains(rounds: int, events: int) -> Samples:
+    """What the recorder takes from the ring to the disk, of as many events as two threads can make."""
+    samples: Samples = {}
+    for current in range(rounds):
+        say(f"round {current + 1} of {rounds}: {events:,} events of two busy threads")
+        with tempfile.TemporaryDirectory() as place:
+            measured = ring.measure(2, events, [], Path(place))
+        for field, title in ring.TITLES.items():
+            samples.setdefault(title, []).append(getattr(measured, field))
+    return samples
+
+
+def sizes(rounds: int) -> Samples:
+    """Bytes per event of real programs' traces, with all arguments."""
+    samples: Samples = {}
+    with tempfile.TemporaryDirectory() as place:
+        for name, (spec, command) in sites.workloads(Path(place)).items():
+            for current in range(rounds):
+                say(f"round {current + 1} of {rounds}: {name}")
+                size, events, lost = sites.recorded(spec, command, Path(place))
+                samples.setdefault(f"{name}, {events:,} events", []).append(size / events)
+                if lost:
+                    raise RuntimeError(f"{name}: {lost} events lost")
+    return samples
+
+
+def large(rounds: int, millions: Iterable[float]) -> dict[str, Samples]:
+    """Seconds, seconds of CPU, and memory of latency, callgraph and args of large traces, by their events."""
+    samples: dict[str, Samples] = {}
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+        for number in millions:
+            path = Path(place) / "large.parquet"
+            say(f"writing {number:g} million events")
+            generate(path, int(number * 1e6), THREADS, lost=0.0)
+            for current in range(rounds):
+                say(f"round {current + 1} of {rounds}: {number:g} million events")
+                for title, value in zip(("s", "CPU s", "MB"), analyze_scale.run(ALL, path), strict=True):
+                    samples.setdefault(f"{number:g} million", {}).setdefault(title, []).append(value)
+            path.unlink()
+    return samples
+
+
 def spread(values: list[float]) -> dict[str, float]:
     return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
@@ -129,7 +187,9 @@ def main() -> None:
     parser.add_argument(
         "--events", default="300000,1000000,3000000", help="sizes of the traces to analyse, about"
     )
-    parser.add_argument("--only", default="calls,attach,analysis", help="parts to run")
+    parser.add_argument("--drained", type=int, default=10_000_000, help="events of the recorder's trial")
+    parser.add_argument("--large", default="10,30,100", help="sizes of large traces, in millions")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts to run, of %(default)s")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path, help="where the tables go; else to stdout")
     parser.add_argument("--plot", type=Path, help="an SVG of how the analysis grows")
@@ -152,12 +212,21 @@ def main() -> None:
             kind: {tool: summary(measured, by_tool) for tool, measured in by_tool.items()}
             for kind, by_tool in runs.items()
         }
-    if "attach" in parts:
-        result["attach"] = {name: spread(values) for name, values in attaches(options.rounds).items()}
-    if "analysis" in parts:
-        sizes = [int(number) for number in options.events.split(",")]
-        result["analysis"] = {
-            name: spread(values) for name, values in analyses(options.rounds, sizes).items()
+    measures = {
+        "start": lambda: starts(options.rounds),
+        "drain": lambda: drains(options.rounds, options.drained),
+        "disk": lambda: sizes(options.rounds),
+        "attach": lambda: attaches(options.rounds),
+        "analysis": lambda: analyses(options.rounds, map(int, options.events.split(","))),
+    }
+    for part, measure in measures.items():
+        if part in parts:
+            result[part] = {name: spread(values) for name, values in measure().items()}
+    if "large" in parts:
+        found = large(options.rounds, map(float, options.large.split(",")))
+        result["large"] = {
+            name: {title: spread(values) for title, values in samples.items()}
+            for name, samples in found.items()
         }
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")

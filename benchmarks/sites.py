@@ -75,6 +75,16 @@ def shares(spec: str, command: Sequence[str], directory: Path) -> list[str]:
     return cells
 
 
+def recorded(spec: str, command: Sequence[str], directory: Path) -> tuple[int, int, int]:
+    """Bytes, events and losses of a recording with all arguments and return values."""
+    trace = directory / "all.parquet"
+    recorder = Path(sys.executable).with_name("funcsnoop")
+    options = ["-q", "--force", "-o", trace, "-f", spec, "--buffer", "64M"]
+    subprocess.run([recorder, "record", *options, "--", *command], check=True, stdout=subprocess.DEVNULL)
+    counts = funcsnoop.open(trace).metadata["counts"]
+    return trace.stat().st_size, counts["recorded"], sum(counts["lost"].values())
+
+
 def _share(functions: Sequence[PlannedFunction], weight: Callable[[PlannedFunction], int]) -> str:
     fast = sum(weight(f) for f in functions if f.site_class is not SiteClass.STEPPED)
     return f"{100 * fast / sum(map(weight, functions)):.0f} %"

@@ -1,31 +1,22 @@
-"""How long it takes from the command to the first event, and to put probes in and take them out.
-
-    python benchmarks/start.py [--rounds 5]
-
-Prints the table of docs/performance.md. What else the machine does counts: the load is printed too.
-"""
+"""How long it takes from the command to the first event."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attaching
 import polars as pl
 
 import funcsnoop
-from funcsnoop.bpf.features import Strategy
 
 RECORDER = Path(sys.executable).with_name("funcsnoop")
-MANY = 30_000
 
 
 def program(directory: Path) -> Path:
@@ -66,38 +57,21 @@ def first_event(options: Sequence[str], command: Path, directory: Path) -> tuple
     return len(recorded.metadata["functions"]), times.item() / 1e9 - begin, cpu
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    rows: dict[str, list[float]] = {}
+def starts(rounds: int) -> Iterator[tuple[str, float]]:
+    """(what, seconds) of each run."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         hundred = program(directory)
         library = attaching.library()
         user = library and user_of(library, directory)
         for _ in range(rounds):
-            add(rows, "", first_event(["-f", "f*"], hundred, directory))
+            yield from titled("", first_event(["-f", "f*"], hundred, directory))
             for how in ("none", "return", "ret") if library and user else ():
                 options = ["-f", f"{library}:*", "--exit", how]
-                add(rows, f", `--exit {how}`", first_event(options, user, directory))
-            if library:
-                attach, detach = attaching.attach(Strategy.SESSION, MANY, library)
-                rows.setdefault(f"{MANY:,} functions, the link alone", []).append(attach)
-                rows.setdefault(f"{MANY:,} functions, taken out", []).append(detach)
-    print(f"load {os.getloadavg()[0]:.1f}, {rounds} rounds\n")
-    print("| | seconds: median (least to most) |\n| --- | --- |")
-    for title, values in rows.items():
-        print(f"| {title} | {statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f}) |")
+                yield from titled(f", `--exit {how}`", first_event(options, user, directory))
 
 
-def add(rows: dict[str, list[float]], how: str, measured: tuple[int, float, float]) -> None:
+def titled(how: str, measured: tuple[int, float, float]) -> Iterator[tuple[str, float]]:
     count, seconds, cpu = measured
-    rows.setdefault(f"{count:,} functions{how}", []).append(seconds)
-    rows.setdefault(f"{count:,} functions{how}: CPU", []).append(cpu)
-
-
-if __name__ == "__main__":
-    main()
+    yield f"{count:,} functions{how}: to the first event", seconds
+    yield f"{count:,} functions{how}: CPU time of all", cpu

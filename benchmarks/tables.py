@@ -31,11 +31,21 @@ def tables(result: dict[str, Any]) -> str:
                 f"{'' if size is None else format(figures['lost'], ',')} |"
             )
         lines.append("")
-    for part, title in (("attach", "Probes on functions of libLLVM"), ("analysis", "The latency table")):
+    for part, (title, unit, cell) in PARTS.items():
         if result.get(part):
-            lines += [f"**{title}**", "", "| | seconds |", "| --- | ---: |"]
-            lines += [f"| {name} | {_seconds(figures)} |" for name, figures in result[part].items()]
+            lines += [f"**{title}**", "", f"| | {unit} |", "| --- | ---: |"]
+            lines += [f"| {name} | {cell(figures)} |" for name, figures in result[part].items()]
             lines.append("")
+    if result.get("large"):
+        lines += [
+            "**Latency, call graph and arguments of large traces**",
+            "",
+            "| events | s | CPU s | MB |",
+            "| ---: | ---: | ---: | ---: |",
+        ]
+        for name, figures in result["large"].items():
+            lines.append(f"| {name} | {' | '.join(_number(each) for each in figures.values())} |")
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -52,6 +62,15 @@ def _ratio(figures: Spread) -> str:
 def _seconds(figures: Spread) -> str:
     return "{median:.3f} ({min:.3f} to {max:.3f})".format(**figures)
 
+
+#: By part: title, unit, and how a figure is written.
+PARTS = {
+    "start": ("From the command to the first event", "seconds", _ratio),
+    "drain": ("From the ring to the disk", "", _number),
+    "disk": ("On disk", "bytes per event", _ratio),
+    "attach": ("Probes on functions of libLLVM", "seconds", _seconds),
+    "analysis": ("The latency table", "seconds", _seconds),
+}
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 360, 64, 44, 16, 190
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")

@@ -78,7 +78,7 @@ class TraceWriter:
         try:
             # First as a commit: if the footer fails, recovery finds how the recording really ended.
             self._commit(None, metadata)
-            self._chain.finish(json.dumps(metadata).encode())
+            self._chain.finish(json.dumps(metadata, separators=(",", ":")).encode())
             self._take_name()
         except OSError as error:
             raise self._failed(error) from None
