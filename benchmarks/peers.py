@@ -131,8 +131,8 @@ def _record(kind: str, calls: int, place: Path, *options: str) -> Measured:
     return Measured(float(printed), counts["recorded"], sum(counts["lost"].values()), output.stat().st_size)
 
 
-def record(kind: str, calls: int, place: Path) -> Measured:
-    return _record(kind, calls, place)
+def record(*options: str) -> Callable[[str, int, Path], Measured]:
+    return lambda kind, calls, place: _record(kind, calls, place, *options)
 
 
 def perf(kind: str, calls: int, place: Path) -> Measured:
@@ -230,7 +230,17 @@ TOOLS = (
     Tool("untraced", nothing),
     Tool("empty program, entry", empty_entry),
     Tool("empty program, entry and return", empty_session),
-    Tool("funcsnoop record", record),
+    Tool("funcsnoop record", record()),
+    *(
+        Tool(f"funcsnoop record {options}", record(*options.split()), kinds=("push",))
+        for options in (
+            "--args 0",
+            "--events spans",
+            "--sample 1/100",
+            "--min-duration 1s",
+            "--budget 100",
+        )
+    ),
     Tool("perf record", perf, "perf", "linux-perf"),
     Tool("bpftrace printf", bpftrace_printf, "bpftrace", "bpftrace"),
     Tool("bpftrace histogram", bpftrace_histogram, "bpftrace", "bpftrace"),
