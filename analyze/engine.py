@@ -21,7 +21,7 @@ from ..schemas import VALUES, TraceMetadata
 from . import native
 from .casts import KINDS
 from .correction import costs_of
-from .figures import KEPT, Columns, Figures, Function, functions_of, merge
+from .figures import KEPT, Columns, Figures, Function, Origin, functions_of, merge, origin_of
 from .gather import gather
 from .memory import check_fits
 from .native import Struct
@@ -85,10 +85,8 @@ def walked(source: Source, metadata: TraceMetadata, partition: Partition, questi
         costs=costs_of(metadata, partition.path) if question.correct else None,
     )
     walks.nest(_plan(question, names, partition.workers))
-    functions = functions_of(metadata)
-    return merge(
-        [_figures(gathered, threads, functions, partition.path) for gathered, threads in walks.gathered()]
-    )
+    functions, origin = functions_of(metadata), origin_of(partition.path, metadata)
+    return merge([_figures(gathered, threads, functions, origin) for gathered, threads in walks.gathered()])
 
 
 def _by_numpy(file: TraceFile, partition: Partition, question: Question) -> Figures:
@@ -148,7 +146,7 @@ _FEW = ("calls", "complete", "self_known", "self_ns")
 
 
 def _figures(
-    gathered: dict[str, NDArray[Any]], threads: list[Thread], functions: list[Function], path: str
+    gathered: dict[str, NDArray[Any]], threads: list[Thread], functions: list[Function], origin: Origin
 ) -> Figures:
     ways = _columns(gathered["ways"], native.WAY)
     own = _columns(gathered["functions"], native.FUNCTION)
@@ -182,7 +180,7 @@ def _figures(
         squares=[high << 64 | low for low, high in squares],
         durations=list(_spreads(gathered, "durations")),
         registers=_registers(gathered),
-        traces=[path],
+        traces=[origin],
         cut=int(ways["calls"][~whole].sum()),
     )
 

@@ -41,6 +41,21 @@ class Function(NamedTuple):
         return PurePosixPath(self.module).name or self.module
 
 
+class Origin(NamedTuple):
+    """Which recording figures are of. A path alone says little: each host can have one of that name, and the
+    ids of threads come again on another host, and on the same one when it has booted, or later.
+    """
+
+    path: str
+    host: str
+    boot_id: str
+    started_ns: int  # CLOCK_REALTIME
+
+
+def origin_of(path: str, metadata: TraceMetadata) -> Origin:
+    return Origin(path, metadata["host"], metadata["boot_id"], metadata["started"]["realtime_ns"])
+
+
 def functions_of(metadata: TraceMetadata) -> list[Function]:
     """The functions of a trace, in order of its function table."""
     seen: dict[tuple[str, str], int] = {}
@@ -85,7 +100,7 @@ class Figures:
     durations: list[Spread]
     #: By (function, register), 0 … 5 for arguments, 6 for what was returned.
     registers: dict[tuple[int, int], Register] = field(default_factory=dict)
-    traces: list[str] = field(default_factory=list)
+    traces: list[Origin] = field(default_factory=list)
     #: Calls whose place the tree had no room for: their own time is their caller's there.
     cut: int = 0
 
@@ -124,7 +139,7 @@ def merge(parts: Sequence[Figures]) -> Figures:
     if len(parts) == 1:
         return parts[0]
     functions, rows_of = together([part.functions for part in parts])
-    traces: list[str] = []
+    traces: list[Origin] = []
     tables: dict[str, list[Columns]] = {"by_function": [], "edges": [], "threads": [], "places": []}
     places: dict[tuple[int, int], int] = {}
     squares: dict[int, int] = {}
@@ -165,7 +180,7 @@ def merge(parts: Sequence[Figures]) -> Figures:
     )
 
 
-def _place(items: list[str], item: str) -> int:
+def _place(items: list[Origin], item: Origin) -> int:
     if item not in items:
         items.append(item)
     return items.index(item)

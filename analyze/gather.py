@@ -15,7 +15,7 @@ import polars as pl
 from ..schemas import VALUES, TraceMetadata
 from .arrays import Flags, Ints
 from .casts import Cast, Values, apply, kind_of
-from .figures import Columns, Figures, functions_of
+from .figures import Columns, Figures, functions_of, origin_of
 from .incarnations import Incarnations
 from .outer import outermost_of
 from .paths import Paths
@@ -64,7 +64,7 @@ def gather(
         squares=[_squares(each) for each in durations],
         durations=[Spread(each) for each in durations],
         registers=_registers(calls, values, columns, casts, names),
-        traces=[path],
+        traces=[origin_of(path, metadata)],
     )
 
 

@@ -1,4 +1,7 @@
-"""Several traces as one: their figures added up, functions of one symbol and module taken for one."""
+"""Several traces as one: their figures added up, functions of one symbol and module taken for one.
+
+Threads and processes are never taken for one: their ids mean nothing outside of the recording.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,17 @@ import numpy as np
 import polars as pl
 
 from ..schemas import TraceMetadata
+from ..schemas.metadata import FilterInfo
 from .answers import Answers
 from .arrays import Ints
 from .casts import Cast
 from .effort import Effort
 from .figure_reports import FigureReports
-from .figures import Figures, Function, functions_of, merge, together
+from .figures import Figures, Function, Origin, functions_of, merge, origin_of, together
 from .pool import process_all
 from .question import Partition, Question
 from .selection import Chosen, Selection
+from .threads import threads
 from .trace import Trace
 
 #: With fewer events processes take longer to start than the work takes.
@@ -62,16 +67,51 @@ class Merged(FigureReports):
 
     @cached_property
     def metadata(self) -> TraceMetadata:
-        """That of the first, with the arguments, events and losses of all."""
+        """That of the first, with the arguments, events, losses, filters and notices of all. Of threads and
+        processes there are none: ask each of `traces`.
+        """
         every = [trace.metadata for trace, _ in self.traces]
         found: dict[str, Any] = {**every[0]}
         found["args"] = max(one["args"] for one in every)
         found["loss_windows"] = [window for one in every for window in one["loss_windows"]]
+        found["processes"], found["threads"] = [], []
+        found["notices"] = [
+            f"{trace.path}: {notice}" for trace, _ in self.traces for notice in trace.metadata["notices"]
+        ]
+        found["filters"] = _filters([one["filters"] for one in every])
         counts = [one["counts"] for one in every]
         found["counts"] = {
             name: _sum([cast(dict[str, Any], count)[name] for count in counts]) for name in counts[0]
         }
         return cast(TraceMetadata, found)
+
+    @property
+    def corrected(self) -> bool:
+        """Whether all durations are without what probes cost."""
+        return all(trace.corrected for trace, _ in self.traces)
+
+    @cached_property
+    def origins(self) -> list[Trace]:
+        """The traces, each once: the place of one is that in the column `trace` of `answers().threads`."""
+        found: dict[Origin, Trace] = {}
+        for trace, _ in self.traces:
+            found.setdefault(origin_of(str(trace.path), trace.metadata), trace)
+        return list(found.values())
+
+    def threads(self, paired: Chosen | None = None) -> pl.LazyFrame:
+        """The threads of each trace, `schemas.THREADS_APART` and `began_ns`, when its recording began on the
+        clock of the thread's times; by falling `busy_ns`.
+        """
+        found = self.answers(paired).threads
+        return pl.concat(
+            threads(found.filter(pl.col("trace") == place), trace.metadata).select(
+                pl.lit(str(trace.path)).alias("trace"),
+                pl.lit(trace.metadata["host"]).alias("host"),
+                pl.all(),
+                pl.lit(trace.metadata["started"]["monotonic_ns"]).alias("began_ns"),
+            )
+            for place, trace in enumerate(self.origins)
+        ).sort("busy_ns", descending=True, nulls_last=True, maintain_order=True)
 
     @property
     def functions(self) -> pl.LazyFrame:
@@ -136,6 +176,19 @@ def _narrowed(selection: Selection, further: Selection, places: Ints) -> Selecti
         rows = np.flatnonzero(np.isin(places, layer.rows)).tolist()
         selection = selection.of_functions(rows, beneath=layer.beneath)
     return selection
+
+
+def _filters(every: Sequence[FilterInfo]) -> FilterInfo:
+    """What all of them left out on purpose, as far as they agree."""
+    agreed: dict[str, Any] = {
+        name: value if all(cast(dict[str, Any], one)[name] == value for one in every) else None
+        for name, value in every[0].items()
+    }
+    agreed["budget_cuts"] = [cut for one in every for cut in one["budget_cuts"]]
+    for name in ("roots", "sampled_roots"):
+        counts = [cast(dict[str, Any], one)[name] for one in every]
+        agreed[name] = None if agreed["sample"] is None else sum(counts)
+    return cast(FilterInfo, agreed)
 
 
 def _sum(values: Sequence[Any]) -> Any:

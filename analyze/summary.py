@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import polars as pl
 
 from ..schemas.summary import (
+    MergedSummary,
     Summary,
     SummaryArgument,
+    SummaryFigures,
     SummaryFunction,
     SummaryPath,
+    SummaryRecording,
     SummaryReturn,
 )
+from .answers import Answers
+from .figures import functions_of
+from .merged import Merged
 from .registers import as_error, is_pointer
 from .selection import Chosen
 from .trace import Trace
@@ -33,13 +40,30 @@ TELLING = ("arg0", "arg1", "ret_val")
 
 def summary(trace: Trace, paired: Chosen | None = None, top: int = TOP) -> Summary:
     """The object that `schemas.Summary` describes, over the calls `paired` of `trace`."""
+    answers = _answers(trace, paired)
+    recording = _recording(trace, len(answers.threads), answers.count("calls"))
+    return {**recording, **_figures(trace, [trace], paired, answers, top)}
+
+
+def merged_summary(merged: Merged, top: int = TOP) -> MergedSummary:
+    """The same of several traces as one."""
+    answers = _answers(merged, None)
+    threads = answers.threads
+    recordings = []
+    for place, trace in enumerate(merged.origins):
+        mine = threads.filter(pl.col("trace") == place)
+        recordings.append(_recording(trace, len(mine), int(mine["calls"].sum())))
+    return {"traces": recordings, **_figures(merged, merged.origins, None, answers, top)}
+
+
+def _answers(trace: Trace | Merged, paired: Chosen | None) -> Answers:
+    return trace.answers(paired, [name for name in trace.value_columns if name in TELLING])
+
+
+def _recording(trace: Trace, threads: int, calls: int) -> SummaryRecording:
+    """With so many threads and calls that were chosen."""
     about = trace.metadata
-    answers = trace.answers(paired, [name for name in trace.value_columns if name in TELLING])
-    functions = answers.functions.sort("sum_ns", "calls", "function", descending=[True, True, False])
-    cookies = [about["functions"][row]["cookie"] for row in functions["function"].head(LOOKED_AT).to_list()]
-    values = answers.arguments.filter(pl.col("cookie").is_in(cookies), pl.col("arg").is_in(TELLING))
-    times = answers.latency
-    loss = trace.loss_of(paired)
+    counts = about["counts"]
     return {
         "trace": str(trace.path),
         "tool_version": about["tool_version"],
@@ -53,29 +77,52 @@ def summary(trace: Trace, paired: Chosen | None = None, top: int = TOP) -> Summa
         "attach": about["attach"],
         "started_ns": about["started"]["realtime_ns"],
         "duration_ns": about["ended"]["monotonic_ns"] - about["started"]["monotonic_ns"],
-        "times": "corrected" if trace.corrected else "recorded",
         "processes": [
             {"tgid": p["tgid"], "command": p["command"], "executable": p["executable"]}
             for p in about["processes"]
         ],
-        "threads": len(answers.threads),
-        "functions": {
-            "traced": len(about["functions"]),
-            "called": len(functions),
-            "entry_only": sum(f["exit"] == "none" for f in about["functions"]),
-            "skipped": len(about["skipped"]),
-        },
+        "threads": threads,
+        "calls": calls,
         "events": {
-            "produced": loss.produced,
-            "recorded": loss.recorded,
-            "lost": loss.lost,
-            "filtered": loss.filtered,
-            "after_limit": loss.after_limit,
+            "produced": counts["produced"],
+            "recorded": counts["recorded"],
+            "lost": dict(counts["lost"]),
+            "filtered": dict(counts["filtered"]),
+            "after_limit": counts["after_limit"],
         },
-        "calls": answers.count("calls"),
-        "top_total": _top(times, "total_ns", top),
-        "top_self": _top(times, "self_ns", top),
-        "hot_paths": _hot_paths(answers.tree, [f["demangled"] for f in about["functions"]], top),
+        "loss_windows": about["loss_windows"],
+        "notices": about["notices"],
+    }
+
+
+def _figures(
+    trace: Trace | Merged, traces: Sequence[Trace], paired: Chosen | None, answers: Answers, top: int
+) -> SummaryFigures:
+    """Those of `trace`, which `traces` make up."""
+    table = trace.functions.select("cookie", "demangled").collect()
+    # A function that several have is one.
+    entry_only = {
+        (function.symbol, function.module, function.twin)
+        for each in traces
+        for function in functions_of(each.metadata)
+        if function.entry_only
+    }
+    skipped = [(s["symbol"], s["module"]) for each in traces for s in each.metadata["skipped"]]
+    functions = answers.functions.sort("sum_ns", "calls", "function", descending=[True, True, False])
+    cookies = table["cookie"].gather(functions["function"].head(LOOKED_AT)).to_list()
+    values = answers.arguments.filter(pl.col("cookie").is_in(cookies), pl.col("arg").is_in(TELLING))
+    loss = trace.loss_of(paired)
+    return {
+        "times": "corrected" if trace.corrected else "recorded",
+        "functions": {
+            "traced": len(table),
+            "called": len(functions),
+            "entry_only": len(entry_only),
+            "skipped": len(skipped) if len(traces) == 1 else len(set(skipped)),
+        },
+        "top_total": _top(answers.latency, "total_ns", top),
+        "top_self": _top(answers.latency, "self_ns", top),
+        "hot_paths": _hot_paths(answers.tree, table["demangled"].to_list(), top),
         "arguments": _varying(values, top),
         "returns": _returns(values, top),
         "left_out": {
@@ -84,8 +131,6 @@ def summary(trace: Trace, paired: Chosen | None = None, top: int = TOP) -> Summa
             "lost": loss.lost_calls,
             "entry_only": loss.entry_only,
         },
-        "loss_windows": loss.windows,
-        "notices": about["notices"],
     }
 
 

@@ -92,7 +92,9 @@ def analyze(
         autocompletion=one_of(FORMATS),
     ),
     merge: bool = typer.Option(
-        False, "--merge", help="latency, callgraph, args: of several traces as if they were one."
+        False,
+        "--merge",
+        help="summary, latency, callgraph, args, threads: of several traces as if they were one.",
     ),
     jobs: int | None = typer.Option(
         None, "--jobs", metavar="N", min=1, help="Use N processors. [default: all]"
@@ -165,6 +167,7 @@ def analyze(
         call_id=call_id,
         edges=edges,
         slow_ns=None if slow is None else parse_duration(slow),
+        apart=report == "threads" and merge and len(paths) > 1,
     )
     if report != "summary":
         present.check_sort(REPORTS[report], wanted)

@@ -100,7 +100,7 @@ def edges(choice: Choice) -> pl.LazyFrame:
     found = choice.trace.callgraph(choice.calls, marked=True)
     if choice.wanted.focus is not None:
         rows = filters.matching(choice.trace.functions, [choice.wanted.focus])
-        cookies = [choice.trace.metadata["functions"][row]["cookie"] for row in rows]
+        cookies = choice.trace.functions.select("cookie").collect()["cookie"].gather(rows).to_list()
         found = found.filter(
             pl.col("caller_cookie").is_in(cookies).fill_null(False) | pl.col("callee_cookie").is_in(cookies)
         )

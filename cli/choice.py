@@ -33,6 +33,8 @@ class Wanted:
     edges: bool = False
     #: Of an explanation: from which duration on calls are slow.
     slow_ns: int | None = None
+    #: Of threads: of several traces together, each with its trace and host.
+    apart: bool = False
 
     @property
     def value(self) -> str:
@@ -79,7 +81,7 @@ def merged(choices: Sequence[Choice], effort: Effort) -> Choice:
     from ..analyze.selection import Selection
 
     together = Merged([(choice.trace, choice.calls) for choice in choices], effort)
-    # It has what reports of figures need, and no others can be merged.
+    # It has what reports of figures and the summary need, and no others can be merged.
     return replace(choices[0], trace=cast("Trace", together), calls=Selection())
 
 

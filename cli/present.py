@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
@@ -18,7 +18,7 @@ from .estimates import with_estimates
 from .exports import FORMATS, to_json
 from .ordering import ordered
 from .reports import REPORTS, Report
-from .summary_text import write_summary
+from .summary_text import write_merged, write_summary
 from .table import write_table
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def present(
         elif form == "table":
             for number, choice in enumerate(choices):
                 if traces > 1:
-                    text.write(("\n" if number else "") + f"==> {printable(str(choice.trace.path))} <==\n")
+                    about = f"{choice.trace.path}, host {choice.trace.metadata['host']}"
+                    text.write(("\n" if number else "") + f"==> {printable(about)} <==\n")
                 _table(report, choice, canvas)
         else:
             _export(report, choices, traces, form, wanted, out)
@@ -77,16 +78,23 @@ def _summaries(
     out: BinaryIO,
     width: int | None,
 ) -> None:
-    from ..analyze.summary import TOP, summary
+    from ..analyze.merged import Merged
+    from ..analyze.summary import TOP, merged_summary, summary
 
-    found = []
+    found: list[Any] = []
     for number, choice in enumerate(choices):
-        one = summary(choice.trace, choice.calls, top or TOP)
+        trace: Any = choice.trace
+        one: Any
+        write: Callable[[Any, TextIO, int | None], None]
+        if isinstance(trace, Merged):
+            one, write = merged_summary(trace, top or TOP), write_merged
+        else:
+            one, write = summary(trace, choice.calls, top or TOP), write_summary
         if form in ("table", "markdown"):
             if number:
                 text.write("\n")
             shown = io.StringIO()
-            write_summary(one, shown, width)
+            write(one, shown, width)
             shown.write(_estimated("summary", form, choice) + choice.left_out())
             text.write(fenced(shown.getvalue()) if form == "markdown" else shown.getvalue())
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .callgraph_view import draw_callgraph, edges
-from .cells import counts, moments, span_text, texts, times, value_text
+from .cells import counts, moment, moments, span_text, texts, times, value_text
 from .diff_view import draw_diff, rows_of_diff
 from .estimates import estimates
 from .explain_view import draw_explain, rows_of_explain
@@ -54,8 +54,9 @@ def _schema(name: str) -> Callable[[Wanted], pa.Schema]:
     def load(wanted: Wanted) -> pa.Schema:
         from .. import schemas
 
-        # By caller and function a row has more columns.
-        found: pa.Schema = getattr(schemas, f"{name}_EDGES" if wanted.edges else name)
+        # By caller and function a row has more columns, and so have threads of several traces.
+        kind = "_EDGES" if wanted.edges else "_APART" if wanted.apart else ""
+        found: pa.Schema = getattr(schemas, name + kind)
         return found
 
     return load
@@ -163,15 +164,23 @@ def _calls(frame: pl.DataFrame, began: int) -> list[Column]:
 
 
 def _threads(frame: pl.DataFrame, began: int) -> list[Column]:
+    apart = [name for name in ("host", "trace") if name in frame.columns]
+    # Of several traces each has a beginning, and a clock, of its own.
+    begins = frame["began_ns"].to_list() if apart else [began] * len(frame)
+
+    def seconds(name: str) -> list[str]:
+        return [moment(t, start) for t, start in zip(frame[name].to_list(), begins, strict=True)]
+
     return [
+        *(Column(name.upper(), texts(frame, name), left=True, elastic=name == "trace") for name in apart),
         Column("TGID", [str(i) for i in frame["tgid"].to_list()]),
         Column("PID", [str(i) for i in frame["pid"].to_list()]),
         Column("NAME", texts(frame, "thread_name"), left=True, elastic=True),
         Column("EVENTS", counts(frame, "events"), rank=2),
         Column("CALLS", counts(frame, "calls")),
         Column("BUSY", times(frame, "busy_ns")),
-        Column("FIRST (s)", moments(frame, "first_ns", began), rank=3),
-        Column("LAST (s)", moments(frame, "last_ns", began), rank=4),
+        Column("FIRST (s)", seconds("first_ns"), rank=3),
+        Column("LAST (s)", seconds("last_ns"), rank=4),
     ]
 
 

@@ -15,13 +15,65 @@ from .table import Column, write_table
 from .units import count, duration, elide
 
 if TYPE_CHECKING:
-    from ..schemas.summary import Summary, SummaryFunction, SummaryGroup
+    from ..schemas.summary import (
+        MergedSummary,
+        Summary,
+        SummaryFigures,
+        SummaryFunction,
+        SummaryFunctions,
+        SummaryGroup,
+        SummaryRecording,
+    )
 
 
 def write_summary(summary: Summary, out: TextIO, width: int | None) -> None:
     """Write `summary` for a reader: facts, top functions, hot paths, arguments."""
-    for name, value in facts(summary):
+    _facts(facts(summary), out, width)
+    _figures(summary, summary["notices"], out, width)
+
+
+def write_merged(summary: MergedSummary, out: TextIO, width: int | None) -> None:
+    """The same of several traces; what is of one of them stands in its line."""
+    traces = summary["traces"]
+    hosts = {trace["host"] for trace in traces}
+    threads = sum(trace["threads"] for trace in traces)
+    lost = sum(sum(trace["events"]["lost"].values()) for trace in traces)
+    recorded = sum(trace["events"]["recorded"] for trace in traces)
+    calls = sum(trace["calls"] for trace in traces)
+    _facts(
+        [
+            ("traces", f"{len(traces):,}, of {len(hosts):,} host{'s' * (len(hosts) != 1)}"),
+            ("functions", _traced(summary["functions"])),
+            ("events", f"{recorded:,} recorded, {lost:,} lost"),
+            ("calls", _calls(calls, threads)),
+        ],
+        out,
+        width,
+    )
+    out.write("\nTraces\n")
+    write_table(
+        [
+            Column("  HOST", [f"  {printable(trace['host'])}" for trace in traces], left=True),
+            Column("TRACE", [printable(trace["trace"]) for trace in traces], left=True, elastic=True),
+            Column("STARTED (UTC)", [_started(trace) for trace in traces], rank=3, left=True),
+            Column("FOR", [duration(trace["duration_ns"]) for trace in traces], rank=2),
+            Column("LOST", [count(sum(t["events"]["lost"].values())) for t in traces], rank=1),
+            Column("CALLS", [count(trace["calls"]) for trace in traces]),
+            Column("PROCESSES", [_processes(trace) for trace in traces], left=True, elastic=True),
+        ],
+        out,
+        width,
+    )
+    notices = [f"{trace['trace']}: {notice}" for trace in traces for notice in trace["notices"]]
+    _figures(summary, notices, out, width)
+
+
+def _facts(rows: Sequence[tuple[str, str]], out: TextIO, width: int | None) -> None:
+    for name, value in rows:
         out.write(_line(f"{name:<10} {value}", width))
+
+
+def _figures(summary: SummaryFigures, notices: Sequence[str], out: TextIO, width: int | None) -> None:
     for title, functions, by in (
         ("Functions by total time", summary["top_total"], "TOTAL"),
         ("Functions by self time", summary["top_self"], "SELF"),
@@ -53,25 +105,19 @@ def write_summary(summary: Summary, out: TextIO, width: int | None) -> None:
         if columns[0].cells:
             out.write(f"\n{title}\n")
             write_table(columns, out, width)
-    if summary["notices"]:
+    if notices:
         out.write("\nNotices\n")
-        for notice in summary["notices"]:
+        for notice in notices:
             out.write(wrapped(printable(notice), width))
     out.write("\n")
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:
     """What was recorded, when, where and how much, as (name, text)."""
-    functions, events = summary["functions"], summary["events"]
-    started = datetime.fromtimestamp(summary["started_ns"] // 10**9, UTC)
+    events = summary["events"]
     command = summary["command"]
     status = summary["exit_status"]
     ended = summary["end_reason"] + (f", exit status {status}" if status is not None else "")
-    what = f"{functions['called']:,} of {functions['traced']:,} traced functions called"
-    if functions["entry_only"]:
-        what += f", {functions['entry_only']:,} entry-only"
-    if functions["skipped"]:
-        what += f", {functions['skipped']:,} skipped"
     lost = sum(events["lost"].values())
     flow = f"{events['recorded']:,} recorded, {lost:,} lost"
     if summary["loss_windows"]:
@@ -84,25 +130,44 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
     if command is not None:
         rows.append(("command", printable(shlex.join(command))))
     else:
-        listed = [f"{p['tgid']} {shlex.join(p['command'])}" for p in summary["processes"][:3]]
-        more = f" and {len(summary['processes']) - 3} more" if len(summary["processes"]) > 3 else ""
-        rows.append(("processes", printable(", ".join(listed)) + more))
+        rows.append(("processes", _processes(summary)))
     return [
         *rows,
         (
             "recorded",
-            f"{started:%Y-%m-%d %H:%M:%S} UTC for {' '.join(duration(summary['duration_ns']).split())}, "
+            f"{_started(summary)} UTC for {' '.join(duration(summary['duration_ns']).split())}, "
             f"by funcsnoop {printable(summary['tool_version'])} ({printable(summary['attach'])})",
         ),
         ("host", printable(f"{summary['host']}, Linux {summary['kernel']}, {summary['architecture']}")),
         ("ended", printable(ended)),
-        ("functions", what),
+        ("functions", _traced(summary["functions"])),
         ("events", flow),
-        (
-            "calls",
-            f"{summary['calls']:,} in {summary['threads']:,} thread{'s' if summary['threads'] != 1 else ''}",
-        ),
+        ("calls", _calls(summary["calls"], summary["threads"])),
     ]
+
+
+def _started(recording: SummaryRecording) -> str:
+    return f"{datetime.fromtimestamp(recording['started_ns'] // 10**9, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _processes(recording: SummaryRecording) -> str:
+    processes = recording["processes"]
+    listed = [f"{p['tgid']} {shlex.join(p['command'])}" for p in processes[:3]]
+    more = f" and {len(processes) - 3} more" if len(processes) > 3 else ""
+    return printable(", ".join(listed)) + more
+
+
+def _traced(functions: SummaryFunctions) -> str:
+    what = f"{functions['called']:,} of {functions['traced']:,} traced functions called"
+    if functions["entry_only"]:
+        what += f", {functions['entry_only']:,} entry-only"
+    if functions["skipped"]:
+        what += f", {functions['skipped']:,} skipped"
+    return what
+
+
+def _calls(calls: int, threads: int) -> str:
+    return f"{calls:,} in {threads:,} thread{'s' * (threads != 1)}"
 
 
 def _functions(functions: Sequence[SummaryFunction], by: str, out: TextIO, width: int | None) -> None:
@@ -132,7 +197,7 @@ def _functions(functions: Sequence[SummaryFunction], by: str, out: TextIO, width
     )
 
 
-def _arguments(summary: Summary) -> list[Column]:
+def _arguments(summary: SummaryFigures) -> list[Column]:
     items = summary["arguments"]
 
     def side(name: Literal["slow", "fast"], rank: int) -> list[Column]:
@@ -158,7 +223,7 @@ def _span(arg: str, group: SummaryGroup) -> str:
     return span_text(low, high, kind_of(low))
 
 
-def _returns(summary: Summary) -> list[Column]:
+def _returns(summary: SummaryFigures) -> list[Column]:
     items = summary["returns"]
     return [
         Column("   CALLS", [count(item["count"]) for item in items]),

@@ -33,7 +33,7 @@ ONLY_FOR = {
     "--id": ("path",),
     "--callgraph": ("diff",),
     "--slow": ("explain",),
-    "--merge": ("latency", "callgraph", "args"),
+    "--merge": ("summary", "latency", "callgraph", "args", "threads"),
     "--as": ("args", "hist", "slowest", "path", "replay", "explain"),
 }
 #: What a picture needs.

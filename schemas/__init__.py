@@ -3,7 +3,19 @@
 from .calls import CALLS, STATUS
 from .events import EVENTS, MAX_ARGS, VALUES
 from .metadata import FORMAT_VERSION, METADATA_KEY, TraceMetadata
-from .reports import ARGS, CALLGRAPH, DIFF, DIFF_EDGES, EXPLAIN, HEATMAP, HIST, LATENCY, SLOWEST, THREADS
+from .reports import (
+    ARGS,
+    CALLGRAPH,
+    DIFF,
+    DIFF_EDGES,
+    EXPLAIN,
+    HEATMAP,
+    HIST,
+    LATENCY,
+    SLOWEST,
+    THREADS,
+    THREADS_APART,
+)
 
 __all__ = [
     "ARGS",
@@ -22,6 +34,7 @@ __all__ = [
     "SLOWEST",
     "STATUS",
     "THREADS",
+    "THREADS_APART",
     "VALUES",
     "TraceMetadata",
 ]

@@ -134,6 +134,15 @@ THREADS: Final = pa.schema(
     ]
 )
 
+#: Of several traces together.
+THREADS_APART: Final = pa.schema(
+    [
+        column("trace", pa.string(), "path of the trace, as given"),
+        column("host", pa.string(), "the machine that it was recorded on"),
+        *THREADS,
+    ]
+)
+
 _FUNCTION: Final = [
     column("function", pa.string(), "function, demangled"),
     column("module", pa.string(), "file name of its ELF file"),

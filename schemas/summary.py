@@ -82,7 +82,9 @@ class SummaryEvents(TypedDict):
     after_limit: int
 
 
-class Summary(TypedDict):
+class SummaryRecording(TypedDict):
+    """A recording, and how much came of it."""
+
     trace: str  # path as given
     tool_version: str
     host: str
@@ -95,17 +97,34 @@ class Summary(TypedDict):
     attach: str
     started_ns: int  # CLOCK_REALTIME, so since 1970
     duration_ns: int
-    times: Literal["recorded", "corrected"]  # whether calls' times hold what probes cost
     processes: list[SummaryProcess]
     threads: int  # threads with calls
-    functions: SummaryFunctions
-    events: SummaryEvents
     calls: int
+    events: SummaryEvents
+    loss_windows: list[LossWindow]
+    notices: list[str]
+
+
+class SummaryFigures(TypedDict):
+    """Where the time went."""
+
+    times: Literal["recorded", "corrected"]  # whether calls' times hold what probes cost
+    functions: SummaryFunctions
     top_total: list[SummaryFunction]
     top_self: list[SummaryFunction]
     hot_paths: list[SummaryPath]
     arguments: list[SummaryArgument]
     returns: list[SummaryReturn]
     left_out: SummaryLeftOut
-    loss_windows: list[LossWindow]
-    notices: list[str]
+
+
+class Summary(SummaryRecording, SummaryFigures):
+    """Of one trace."""
+
+
+class SummaryTraces(TypedDict):
+    traces: list[SummaryRecording]
+
+
+class MergedSummary(SummaryTraces, SummaryFigures):
+    """Of several traces as one. What is of one host, or of one of its processes, is in `traces`."""

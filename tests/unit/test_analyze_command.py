@@ -356,7 +356,9 @@ def test_force_replaces_and_an_error_leaves_the_old_file(run: Run, trace: Path, 
 def test_several_traces_as_tables(run: Run, trace: Path, tmp_path: Path) -> None:
     other = Recording().entry("f", 1, 1).write(tmp_path / "other.parquet")
     lines = run("analyze", "threads", trace, other).stdout.splitlines()
-    assert [line for line in lines if line.startswith("==>")] == [f"==> {trace} <==", f"==> {other} <=="]
+    assert [line for line in lines if line.startswith("==>")] == [
+        f"==> {path}, host testhost <==" for path in (trace, other)
+    ]
 
 
 def test_a_reader_that_leaves_early(trace: Path) -> None:
