@@ -6,6 +6,7 @@ import os
 import shutil
 import textwrap
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -53,10 +54,20 @@ def painted(text: str, style: str) -> str:
     return f"\x1b[{style}m{text}\x1b[0m" if style and text else text
 
 
+def terminal_size(stream: TextIO) -> os.terminal_size:
+    """Of the terminal behind `stream`, unless COLUMNS and LINES say otherwise, or else the usual one."""
+    columns, lines = USUAL_WIDTH, 24
+    # shutil asks standard output alone, which can be a file where messages go to a terminal.
+    with suppress(OSError, ValueError):
+        found = os.get_terminal_size(stream.fileno())
+        columns, lines = found.columns or columns, found.lines or lines
+    return shutil.get_terminal_size((columns, lines))
+
+
 def canvas_for(out: TextIO, *, terminal: bool) -> Canvas:
     """The canvas for a report that goes to standard output, where that is a terminal."""
     if not terminal:
         return Canvas(out)
     # https://no-color.org: set to anything but nothing.
     colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Canvas(out, shutil.get_terminal_size((USUAL_WIDTH, 24)).columns, colour)
+    return Canvas(out, terminal_size(out).columns, colour)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import shutil
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..printable import printable
+from .canvas import terminal_size
 from .table import Column, write_table
 from .units import duration
 
@@ -84,7 +85,7 @@ class LiveTable:
         """The table over the whole recording, which took so long."""
         self._before = {}
         rows = self._rows(seconds)
-        width, height = shutil.get_terminal_size((80, 24))
+        width, height = terminal_size(sys.stderr)
         most = max(10, height - 6)
         more = len(rows) - most
         text = _draw(rows[:most], width) if rows else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import textwrap
 import time
@@ -10,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..printable import printable
+from .canvas import terminal_size
 
 if TYPE_CHECKING:
     from ..record.plan import Plan
@@ -98,7 +98,7 @@ class Screen:
     def _say(self, text: str) -> None:
         text = f"funcsnoop: {text}"
         if sys.stderr.isatty():
-            width = shutil.get_terminal_size((80, 24)).columns
+            width = terminal_size(sys.stderr).columns
             text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
         self._write(f"{text}\n")
 

@@ -86,7 +86,7 @@ class Module:
         if function is None:
             address = self.elf.address_of(offset) or 0
             function = Function(name, address, offset, function_size(self.elf, address), ())
-        return _under(function, [name, *names])
+        return _under(function, [name, *sorted(names)])
 
 
 def open_module(place: Place, environments: Sequence[Mapping[str, str]], opened: ExitStack) -> Module:
