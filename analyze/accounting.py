@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..schemas.chain import RECORDING
-from ..schemas.metadata import ANY_FRAME, NO_END, FunctionInfo, LossWindow
+from ..schemas.metadata import FunctionInfo, unplaced_loss
 from .chain import Commit
 
 
@@ -36,14 +36,14 @@ def account(found: dict[str, Any], row_groups: pq.FileMetaData, commits: list[Co
     if damaged:
         notices.append(f"{damaged:,} events are missing: the part of the file that held them is damaged")
         lost["damaged"] = damaged
-        windows.append(_everywhere(0, damaged))
+        windows.append(unplaced_loss(0, damaged))
     if found["end_reason"] == RECORDING:
         placed = sum(window["events"] for window in found["loss_windows"]) - damaged
         if in_kernel > placed:
-            windows.append(_everywhere(0, in_kernel - placed))
+            windows.append(unplaced_loss(0, in_kernel - placed))
         unsaved = max(0, counts["produced"] - committed - in_kernel - left_out)
         lost["unsaved"] = unsaved
-        windows.append(_everywhere(_start_of_last(row_groups), unsaved))
+        windows.append(unplaced_loss(_start_of_last(row_groups), unsaved))
         more = f"; at least {unsaved:,} of them" if unsaved else ""
         notices.append(f"the recording was not finished: events after its last commit are missing{more}")
     counts["recorded"] = rows
@@ -94,14 +94,3 @@ def _start_of_last(row_groups: pq.FileMetaData) -> int:
     last = row_groups.row_group(row_groups.num_row_groups - 1)
     column = last.column(row_groups.schema.names.index("timestamp"))
     return int(column.statistics.min) if column.is_stats_set else 0
-
-
-def _everywhere(start_ns: int, events: int) -> LossWindow:
-    return {
-        "pid": None,
-        "tgid": None,
-        "start_ns": start_ns,
-        "end_ns": NO_END,
-        "frame": ANY_FRAME,
-        "events": events,
-    }

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..schemas import TraceMetadata
+from ..schemas.metadata import ANY_FRAME
 from .arrays import Addresses, Flags, Ints
 from .incarnations import Incarnations
 
 _EARLIEST, _LATEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-_ANY_FRAME = (1 << 64) - 1
 
 
 class LossWindows:
@@ -30,7 +30,7 @@ class LossWindows:
                     self._of.setdefault(key, []).append(span)
         if not windows and any(metadata["counts"]["lost"].values()):
             # Lost, and nobody knows when: any partner may have been among them.
-            self._anywhere = [(_EARLIEST, _LATEST, _ANY_FRAME)]
+            self._anywhere = [(_EARLIEST, _LATEST, ANY_FRAME)]
 
     def threads(self) -> list[int]:
         """The threads that are known to have lost events."""

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import funcsnoop
 
-PROGRAM = Path(__file__).parent / "programs" / "ring.c"
+PROGRAM = Path(__file__).parents[1] / "tests" / "programs" / "rate.c"
 FUNCSNOOP = Path(sys.executable).with_name("funcsnoop")
 IDLE_SECONDS = 5.0
 
@@ -58,7 +58,7 @@ def measure(threads: int, events: int, options: Sequence[str], place: Path) -> M
     output.unlink(missing_ok=True)
     calls = events // (2 * threads)
     target = subprocess.Popen(
-        [program, str(threads), str(calls)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [program, str(threads), str(calls), "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert target.stdin
     assert target.stdout
@@ -74,10 +74,12 @@ def measure(threads: int, events: int, options: Sequence[str], place: Path) -> M
     begin = _cpu_seconds(recorder.pid)
     target.stdin.write("\n")
     target.stdin.flush()
-    ns_per_call, _ = map(float, target.stdout.readline().split())
+    ns_per_call = float(target.stdout.readline().split()[0])
     target.communicate()
     _, status, usage = os.wait4(recorder.pid, 0)
     recorder.returncode = os.waitstatus_to_exitcode(status)
+    if recorder.returncode:
+        raise RuntimeError("the recorder failed")
     counts = funcsnoop.open(output).metadata["counts"]
     recorded = counts["recorded"] + sum(counts["filtered"].values())
     return Measured(

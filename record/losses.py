@@ -9,13 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bpf.layout import LOSS
-from ..schemas.metadata import LossWindow
+from ..schemas.metadata import ANY_FRAME, NO_END, LossWindow
 
 #: A footer with more would be slow to read; windows of a thread are then merged, which says less, not more.
 MOST_WINDOWS: Final = 20_000
-
-_ANY_FRAME: Final = 2**64 - 1
-_ALL_TIME: Final = 2**63 - 1
 
 
 def loss_windows(
@@ -46,8 +43,8 @@ def loss_windows(
                 "pid": None,
                 "tgid": None,
                 "start_ns": 0,
-                "end_ns": _ALL_TIME,
-                "frame": _ANY_FRAME,
+                "end_ns": NO_END,
+                "frame": ANY_FRAME,
                 "events": unplaced,
             }
         )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..bpf.features import Strategy, choose
 from ..bpf.links import Links
 from ..errors import InterruptError, OutputError, TargetError
-from ..schemas.metadata import BudgetCut, ClockSnapshot, TraceMetadata
+from ..schemas.metadata import BudgetCut, ClockSnapshot, TraceMetadata, unplaced_loss
 from .attaching import Attaching
 from .census import Census
 from .clocks import clock_notices, clock_snapshot
@@ -41,7 +41,7 @@ from .privileges import renounce, still_needed
 from .probe_effect import probe_costs
 from .replan import added
 from .signals import Received, Signals
-from .so_far import SoFar, add_unsaved, count, unplaced_loss
+from .so_far import SoFar, add_unsaved, count
 from .writer import TraceWriter
 
 _LOOK_SECONDS = 0.1

@@ -6,7 +6,7 @@ from typing import Final
 
 from ..bpf.filters import Filters
 from ..schemas.chain import RECORDING
-from ..schemas.metadata import ANY_FRAME, NO_END, Counts, LossWindow, TraceMetadata
+from ..schemas.metadata import Counts, LossWindow, TraceMetadata, unplaced_loss
 from .census import Census
 from .clocks import clock_snapshot
 from .drain import Drain
@@ -57,18 +57,6 @@ class SoFar:
         self._records_seen += len(records)
         if records:
             self.windows += loss_windows(records, 0, _MOST_WINDOWS)
-
-
-def unplaced_loss(start_ns: int, events: int) -> LossWindow:
-    """That they were lost since then, nobody knows when and where."""
-    return {
-        "pid": None,
-        "tgid": None,
-        "start_ns": start_ns,
-        "end_ns": NO_END,
-        "frame": ANY_FRAME,
-        "events": events,
-    }
 
 
 def count(drain: Drain, encoder: Encoder, filters: Filters, rows: int) -> Counts:

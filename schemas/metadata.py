@@ -83,6 +83,18 @@ class LossWindow(TypedDict):
     events: int
 
 
+def unplaced_loss(start_ns: int, events: int) -> LossWindow:
+    """That they were lost since then, nobody knows when and where."""
+    return {
+        "pid": None,
+        "tgid": None,
+        "start_ns": start_ns,
+        "end_ns": NO_END,
+        "frame": ANY_FRAME,
+        "events": events,
+    }
+
+
 class BudgetCut(TypedDict):
     """A function that was called more often than the budget allows."""
 

@@ -1,4 +1,7 @@
-/* rate THREADS CALLS: each thread calls hot() so many times, as fast as it can; prints ns per call. */
+/*
+ * rate THREADS CALLS [wait]: each thread calls hot() so many times, as fast as it can; prints ns per call. It waits
+ * for a line first, if it is to.
+ */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +32,12 @@ int main(int argc, char **argv)
 	struct timespec begin, end;
 
 	calls = atol(argv[2]);
+	if (argc > 3) {
+		puts("ready");
+		fflush(stdout);
+		if (getchar() == EOF)
+			return 1;
+	}
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	for (int i = 0; i < count; i++)
 		pthread_create(&threads[i], 0, run, 0);

@@ -7,7 +7,8 @@ import numpy as np
 from funcsnoop.bpf.filters import FilteredCounts, Filters
 from funcsnoop.bpf.layout import LOSS
 from funcsnoop.record.losses import loss_windows
-from funcsnoop.record.so_far import add_unsaved, count, unplaced_loss
+from funcsnoop.record.so_far import add_unsaved, count
+from funcsnoop.schemas.metadata import unplaced_loss
 
 
 def losses(*rows):
