@@ -36,8 +36,13 @@ def contents(
     `paired` are the calls chosen of `trace`, by what `selection` says. `told` hears what comes next: this
     takes a while where calls are many.
     """
-    told("latencies")
     table = trace.functions.select("function", "cookie", "demangled", "module", "exit").collect()
+    values = None
+    if len(table) <= LOOKED_AT:
+        # What is asked first finds all else on the way.
+        told("latencies, arguments")
+        values = trace.arguments(casts, paired, marked=True).collect()
+    told("latencies")
     latency = trace.latency(paired, marked=True).collect()
     number = dict(zip(table["cookie"].to_list(), table["function"].to_list(), strict=True))
     order = [number[cookie] for cookie in latency["cookie"].to_list()]
@@ -69,8 +74,9 @@ def contents(
     told("callers")
     graph = trace.callgraph(paired, marked=True).collect()
     kept_edges = budget.fitting(rows.edges(graph, number, place), budget.EDGES)
-    told("arguments")
-    values = trace.arguments(casts, of_functions(paired, order[:LOOKED_AT]), marked=True).collect()
+    if values is None:
+        told("arguments")
+        values = trace.arguments(casts, of_functions(paired, order[:LOOKED_AT]), marked=True).collect()
     arguments = list(rows.arguments(values, number, place))
     kept_arguments = budget.fitting(arguments, budget.ARGUMENTS)
     loss = trace.loss_of(paired)
