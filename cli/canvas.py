@@ -34,8 +34,14 @@ class Canvas:
 
     def say(self, text: str, style: str = "") -> None:
         """Write a sentence, broken between words where it is longer than a line."""
-        lines = [text] if self.width is None else textwrap.wrap(text, max(self.width, 20))
+        fits = self.width is None or width_of(text) <= self.width
+        lines = [text] if fits else textwrap.wrap(text, max(self.width or 0, 20))
         self.out.writelines(self.paint(line, style) + "\n" for line in lines)
+
+    def say_lines(self, text: str) -> None:
+        """Write lines of sentences."""
+        for line in text.splitlines():
+            self.say(line)
 
     def flow(self, items: Iterable[tuple[str, str]]) -> None:
         """Write texts, each with a style, one after the other, in as many lines as they need."""

@@ -47,7 +47,7 @@ def draw_explain(choice: Choice, canvas: Canvas) -> None:
 def _draw(function: int, explanation: Explanation, choice: Choice, canvas: Canvas) -> None:
     share = f"{100 * explanation.slow / explanation.calls:.2g} %"
     slow = " ".join(duration(explanation.slow_ns).split())
-    canvas.out.write(f"{count(explanation.slow)} took {slow} or longer ({share})\n")
+    canvas.say(f"{count(explanation.slow)} took {slow} or longer ({share})")
     reasons = explanation.reasons
     others = explanation.calls - explanation.slow
     write_table(

@@ -60,7 +60,7 @@ def present(
             for number, choice in enumerate(choices):
                 if traces > 1:
                     about = f"{choice.trace.path}, host {choice.trace.metadata['host']}"
-                    text.write(("\n" if number else "") + f"==> {printable(about)} <==\n")
+                    canvas.say_lines(("\n" if number else "") + f"==> {printable(about)} <==\n")
                 _table(report, choice, canvas)
         else:
             _export(report, choices, traces, form, wanted, out)
@@ -95,7 +95,7 @@ def _summaries(
                 text.write("\n")
             shown = io.StringIO()
             write(one, shown, width)
-            shown.write(_estimated("summary", form, choice) + choice.left_out())
+            Canvas(shown, width).say_lines(_estimated("summary", form, choice) + choice.left_out())
             text.write(fenced(shown.getvalue()) if form == "markdown" else shown.getvalue())
         else:
             found.append(one)
@@ -129,7 +129,7 @@ def _table(report: str, choice: Choice, canvas: Canvas) -> None:
         frame = with_estimates(frame, choice.trace.metadata)
         began = choice.trace.metadata["started"]["monotonic_ns"]
         write_table(kind.columns(frame, began), canvas.out, canvas.width, colour=canvas.colour)
-    canvas.out.write(cut + _estimated(report, "table", choice) + choice.left_out())
+    canvas.say_lines(cut + _estimated(report, "table", choice) + choice.left_out())
 
 
 def _first(kind: Report, choice: Choice, most: int | None) -> tuple[pl.DataFrame, int]:

@@ -44,7 +44,7 @@ def draw_slowest(choice: Choice, canvas: Canvas) -> None:
     known = choice.trace.answers(choice.calls).count(
         "self_known" if choice.wanted.sort == "self_ns" else "complete"
     )
-    canvas.out.write(f"slowest {len(calls):,} of {count(known)} complete calls\n")
+    canvas.say(f"slowest {len(calls):,} of {count(known)} complete calls")
 
 
 def write_call(row: dict[str, Any], signatures: Signatures, choice: Choice, canvas: Canvas) -> None:

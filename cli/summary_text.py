@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from ..analyze.registers import as_error, is_pointer
 from ..printable import printable
+from .canvas import Canvas
 from .cells import span_text, value_text
 from .table import Column, write_table
-from .units import count, duration, elide
+from .units import count, duration, elide, width_of
 
 if TYPE_CHECKING:
     from ..schemas.summary import (
@@ -70,7 +71,7 @@ def write_merged(summary: MergedSummary, out: TextIO, width: int | None) -> None
 
 def _facts(rows: Sequence[tuple[str, str]], out: TextIO, width: int | None) -> None:
     for name, value in rows:
-        out.write(_line(f"{name:<10} {value}", width))
+        out.write(_fact(name, value, width))
 
 
 def _figures(summary: SummaryFigures, notices: Sequence[str], out: TextIO, width: int | None) -> None:
@@ -79,10 +80,10 @@ def _figures(summary: SummaryFigures, notices: Sequence[str], out: TextIO, width
         ("Functions by self time", summary["top_self"], "SELF"),
     ):
         if functions:
-            out.write(f"\n{title}\n")
+            Canvas(out, width).say_lines(f"\n{title}\n")
             _functions(functions, by, out, width)
     if summary["hot_paths"]:
-        out.write("\nHottest paths, by the self time of the last function\n")
+        Canvas(out, width).say_lines("\nHottest paths, by the self time of the last function\n")
         write_table(
             [
                 Column("  SELF", [duration(path["self_ns"]) for path in summary["hot_paths"]]),
@@ -103,7 +104,7 @@ def _figures(summary: SummaryFigures, notices: Sequence[str], out: TextIO, width
         ("Return values (raw registers)", _returns(summary)),
     ):
         if columns[0].cells:
-            out.write(f"\n{title}\n")
+            Canvas(out, width).say_lines(f"\n{title}\n")
             write_table(columns, out, width)
     if notices:
         out.write("\nNotices\n")
@@ -245,5 +246,11 @@ def wrapped(text: str, width: int | None) -> str:
     return textwrap.fill(text, max(width, 20), initial_indent="  ", subsequent_indent="    ") + "\n"
 
 
-def _line(text: str, width: int | None) -> str:
-    return (text if width is None else elide(text, width)).rstrip() + "\n"
+def _fact(name: str, value: str, width: int | None) -> str:
+    """What the user gave loses its middle where room is short; what was found out goes on below."""
+    line = f"{name:<10} {value}".rstrip()
+    if width is None or width_of(line) <= width:
+        return line + "\n"
+    if name in ("trace", "command", "processes"):
+        return elide(line, width) + "\n"
+    return textwrap.fill(line, max(width, 20), subsequent_indent=" " * 11) + "\n"

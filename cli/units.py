@@ -27,11 +27,19 @@ def count(number: int | None) -> str:
 
 
 def elide(text: str, width: int) -> str:
-    """`text` in at most `width` columns; what is too long loses its middle, as both ends tell more."""
+    """`text` in at most `width` columns; what is too long loses its middle, as both ends tell more.
+
+    Indentation goes first.
+    """
     if width_of(text) <= width:
         return text
     if width <= 1:
         return "…"[:width]
+    name = text.lstrip(" ")
+    if name != text and 0 < width_of(name) <= width:
+        spare = width - width_of(name)
+        return f"{' ' * (spare - 1)}{'…' if spare else ''}{name}"
+    text = name
     room = width - 1
     head = room // 2
     start, end = _cut(text, head), _cut(text[::-1], room - head)[::-1]

@@ -393,12 +393,22 @@ def in_terminal(columns: int, *arguments: str | Path) -> str:
 
 
 @pytest.mark.parametrize("report", ["summary", *TABLES])
-@pytest.mark.parametrize("columns", [60, 80, 132, 200])
+@pytest.mark.parametrize("columns", [30, 40, 60, 80, 132, 200])
 def test_tables_fit_the_terminal(run: Run, trace: Path, report: str, columns: int) -> None:
     text = run("analyze", report, trace, columns=columns, env={"NO_COLOR": "1"}).stdout
     assert max(map(len, text.splitlines())) <= columns
-    assert text.splitlines()[-1] == LEFT_OUT
+    assert " ".join(text.split()).endswith(LEFT_OUT)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text)
+
+
+def test_where_no_table_fits_rows_are_paragraphs(run: Run, trace: Path) -> None:
+    lines = run("analyze", "latency", trace, "--function", "parse", columns=24).stdout.splitlines()
+    assert lines[0] == "parse"
+    shown = " ".join(" ".join(lines[1:]).split())
+    assert "MODULE libdemo.so.1 CALLS 82 " in shown
+    figures = run("analyze", "latency", trace, "--function", "parse").stdout.splitlines()
+    for title in figures[0].split()[1:]:
+        assert f"{title} " in shown
 
 
 def test_colour_is_for_terminals_that_want_it(run: Run, trace: Path) -> None:
