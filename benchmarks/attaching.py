@@ -9,7 +9,8 @@ from pathlib import Path
 
 from funcsnoop.bpf.compile import Sizes
 from funcsnoop.bpf.features import Strategy
-from funcsnoop.bpf.links import Links, Probe
+from funcsnoop.bpf.links import Links
+from funcsnoop.bpf.probes import Probe
 from funcsnoop.bpf.program import Programs
 from funcsnoop.record.plan import make_plan
 from funcsnoop.record.target import Target

@@ -18,6 +18,7 @@ class Arch:
     elf_machine: int  # e_machine
     sys_bpf: int
     sys_perf_event_open: int
+    sys_membarrier: int
     pt_regs: str  # C declaration of the fields
     arguments: tuple[str, ...]
     result: str
@@ -47,6 +48,7 @@ X86_64 = Arch(
     elf_machine=62,
     sys_bpf=321,
     sys_perf_event_open=298,
+    sys_membarrier=324,
     pt_regs=(
         "unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, "
         "ip, cs, flags, sp, ss"
@@ -67,6 +69,7 @@ AARCH64 = Arch(
     elf_machine=183,
     sys_bpf=280,
     sys_perf_event_open=241,
+    sys_membarrier=283,
     pt_regs="unsigned long regs[31], sp, pc, pstate",
     arguments=tuple(f"regs[{i}]" for i in range(6)),
     result="regs[0]",

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from .arch import X86_64
 from .features import Strategy
 from .layout import ENTRY, SPAN
-from .links import Leave, Links, Probe
+from .links import Links
+from .probes import Leave, Probe
 from .program import Programs
 from .throwaway import CODE_OFFSET, program_in_memory
 

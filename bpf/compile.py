@@ -28,6 +28,9 @@ _INCLUDE: Final = re.compile(r'^#include "(.+)"\n', re.MULTILINE)
 LOSS_RING_BYTES: Final = 256 * 1024
 #: FUNC_NAME_LEN: with the terminating NUL.
 NAME_BYTES: Final = 64
+#: Threads and calls that filters keep track of at one time.
+MAX_LIVE_THREADS: Final = 8192
+MAX_LIVE_CALLS: Final = 65536
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Sizes:
             f"-DPAGE_SIZE={mmap.PAGESIZE}",
             f"-DFUNC_NAME_LEN={NAME_BYTES}",
             f"-DMAX_ARGS={self.arguments}",
+            f"-DMAX_LIVE_THREADS={MAX_LIVE_THREADS}",
+            f"-DMAX_LIVE_CALLS={MAX_LIVE_CALLS}",
             f"-DRECORDER_TGID={os.getpid()}",
         ]
         if self.layout == "full":

@@ -22,7 +22,9 @@ enum event_type {
  *   32-35  generic_leave, entry_and_leave  the condition of a conditional jump
  *   36     generic_leave, entry_and_leave  it is conditional
  *   37     generic_leave, entry_and_leave  it is a tail jump
- *   38-39  all                             when the probe counts: see turn.bpf.h
+ *   38-45  generic_leave, entry_and_leave  when the probe counts, modulo 256: see turn.bpf.h
+ *   32-39  generic_entry, generic_exit     the same
+ *   40-61  generic_session, generic_catch  the same, whole
  *   40-55  generic_entry                   how far the function has moved the stack pointer down by then, in
  *                                          units of 8 bytes
  *   40-61  generic_exit on a perf event    the process that the probe is for, 0 for any: the kernel's own
@@ -35,7 +37,9 @@ enum event_type {
 #define COOKIE_CONDITION(cookie) (((cookie) >> 32) & 0xf)
 #define COOKIE_CONDITIONAL (1ULL << 36)
 #define COOKIE_TAIL (1ULL << 37)
-#define COOKIE_TURN(cookie) ((u32)((cookie) >> 38) & 3)
+#define COOKIE_LEAVE_TURN(cookie) ((u32)((cookie) >> 38) & 0xff)
+#define COOKIE_TURN(cookie) ((u32)((cookie) >> 32) & 0xff)
+#define COOKIE_WHOLE_TURN(cookie) ((u32)((cookie) >> 40) & 0x3fffff)
 #define COOKIE_MOVED(cookie) ((((cookie) >> 40) & 0xffff) << 3)
 #define COOKIE_OWNER(cookie) ((u32)((cookie) >> 40))
 #define COOKIE_BY_RETURN (1ULL << 62)

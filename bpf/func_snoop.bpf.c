@@ -28,13 +28,13 @@
 
 /* Take note of one event. For an entry, whether the call's exit is wanted: not where it does not count, because
  * it is another link's turn or the process is not followed, nor where a filter leaves the call out. */
-static __always_inline bool snoop(struct pt_regs *ctx, enum event_type type, u64 cookie, u64 frame)
+static __always_inline bool snoop(struct pt_regs *ctx, enum seen_by seen_by, enum event_type type, u64 cookie, u64 frame)
 {
 	u64 now = type == EVENT_ENTRY ? 0 : snoop_ktime_get_ns();
 	struct sender by = {};
 	int zero = 0;
 
-	if (!current_ids(&by.pid, &by.tgid) || !has_turn(cookie, by.pid, type == EVENT_ENTRY, frame) ||
+	if (!current_ids(&by.pid, &by.tgid) || !has_turn(seen_by, cookie, by.pid, type == EVENT_ENTRY, frame) ||
 	    !is_followed(by.tgid))
 		return false;
 	by.count = counts.lookup(&zero);
@@ -59,7 +59,7 @@ int generic_entry(struct pt_regs *ctx)
 {
 	u64 cookie = snoop_get_attach_cookie(ctx);
 
-	snoop(ctx, EVENT_ENTRY, cookie, ctx->REG_SP + COOKIE_MOVED(cookie));
+	snoop(ctx, BY_PROBE, EVENT_ENTRY, cookie, ctx->REG_SP + COOKIE_MOVED(cookie));
 	return 0;
 }
 
@@ -70,7 +70,7 @@ int generic_exit(struct pt_regs *ctx)
 
 	if (owner && (!current_ids(&pid, &tgid) || tgid != owner))
 		return 0;
-	snoop(ctx, EVENT_EXIT, cookie, ctx->REG_SP - FRAME_AT_RETURN);
+	snoop(ctx, BY_PROBE, EVENT_EXIT, cookie, ctx->REG_SP - FRAME_AT_RETURN);
 	return 0;
 }
 
@@ -84,18 +84,32 @@ int generic_session(struct pt_regs *ctx)
 	u64 cookie = snoop_get_attach_cookie(ctx);
 
 	if (snoop_get_func_ip(ctx) != ctx->REG_IP) {
-		snoop(ctx, EVENT_EXIT, cookie, ctx->REG_SP - FRAME_AT_RETURN);
+		snoop(ctx, BY_SESSION, EVENT_EXIT, cookie, ctx->REG_SP - FRAME_AT_RETURN);
 		return 0;
 	}
-	return snoop(ctx, EVENT_ENTRY, cookie | COOKIE_BY_RETURN, ctx->REG_SP) ? 0 : 1;
+	return snoop(ctx, BY_SESSION, EVENT_ENTRY, cookie | COOKIE_BY_RETURN, ctx->REG_SP) ? 0 : 1;
 }
+
+#ifdef BUDGET
+/* A return probe for calls whose entries a session link has seen that is no more. */
+int generic_catch(struct pt_regs *ctx)
+{
+	u64 cookie = snoop_get_attach_cookie(ctx);
+	u64 frame = ctx->REG_SP - FRAME_AT_RETURN;
+	u32 pid, tgid;
+
+	if (current_ids(&pid, &tgid) && is_innermost(pid, cookie, frame))
+		snoop(ctx, BY_CATCH, EVENT_EXIT, cookie, frame);
+	return 0;
+}
+#endif
 
 #ifdef REG_FLAGS
 static __always_inline void leave(struct pt_regs *ctx, u64 cookie)
 {
 	if (cookie & COOKIE_CONDITIONAL && !taken(ctx->REG_FLAGS, COOKIE_CONDITION(cookie)))
 		return;
-	snoop(ctx, cookie & COOKIE_TAIL ? EVENT_TAIL : EVENT_EXIT, cookie, ctx->REG_SP);
+	snoop(ctx, BY_LEAVE, cookie & COOKIE_TAIL ? EVENT_TAIL : EVENT_EXIT, cookie, ctx->REG_SP);
 }
 
 /* On an instruction by which a function is left: a return, or a jump to another function. */
@@ -111,7 +125,7 @@ int entry_and_leave(struct pt_regs *ctx)
 {
 	u64 cookie = snoop_get_attach_cookie(ctx);
 
-	snoop(ctx, EVENT_ENTRY, cookie, ctx->REG_SP);
+	snoop(ctx, BY_LEAVE, EVENT_ENTRY, cookie, ctx->REG_SP);
 	leave(ctx, cookie);
 	return 0;
 }

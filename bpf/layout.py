@@ -15,14 +15,17 @@ ENTRY, EXIT, TAIL, SPAN, TAIL_SPAN = 0, 1, 2, 3, 4
 CONDITION_SHIFT = 32
 CONDITIONAL = 1 << 36
 TAIL_JUMP = 1 << 37
-TURN_SHIFT = 38
+TURN_SHIFT, LEAVE_TURN_SHIFT, TURNS = 32, 38, 256
 MOVED_SHIFT, MOVED_UNIT, MOST_MOVED = 40, 8, 0xFFFF * 8
 OWNER_SHIFT = 40
+WHOLE_TURN_SHIFT = 40
 BY_RETURN = 1 << 62
 ENTRY_ONLY = 1 << 63
 
 #: Nobody's turn any more: TURN_OVER in the C file.
 TURN_OVER = 0xFFFFFFFF
+#: In `next`: TURN_OLD_EXITS there.
+TURN_OLD_EXITS = 1 << 31
 
 #: The kernel puts this before each record of a ring: length with two flag bits, and page offset.
 RING_HEADER = np.dtype([("length", "<u4"), ("page_offset", "<u4")])
@@ -84,7 +87,7 @@ def live_call_dtype(arguments: int) -> np.dtype[Any]:
         ("frame", "<u8"),
         ("start", "<u8"),
         ("function", "<u4"),
-        ("by_return", "<u4"),
+        ("seen_by", "<u4"),
     ]
     if arguments:
         fields.append(("args", "<u8", (arguments,)))

@@ -5,11 +5,10 @@ One link holds a whole module where the kernel has such links; there is one for 
 
 from __future__ import annotations
 
-import _thread
 import errno
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
 from types import TracebackType
@@ -17,22 +16,23 @@ from typing import NamedTuple
 
 from ..errors import FuncsnoopError, KernelError, PrivilegeError, TargetError
 from . import syscall
+from .closing import Closing
 from .features import Strategy, uprobe_pmu
-from .layout import (
-    BY_RETURN,
-    CONDITION_SHIFT,
-    CONDITIONAL,
-    ENTRY_ONLY,
-    MOVED_SHIFT,
-    MOVED_UNIT,
-    OWNER_SHIFT,
-    TAIL_JUMP,
-    TURN_SHIFT,
-)
+from .layout import LEAVE_TURN_SHIFT, OWNER_SHIFT, TURN_SHIFT, TURNS, WHOLE_TURN_SHIFT
+from .probes import Place, Probe, entry_place, leave_place
 from .program import Programs
+from .under_way import CallUnderWay
 
 #: How often, and how long each time, old links wait for the events that new ones have left to them.
 _PATIENCE, _PATIENCE_SECONDS = 100, 0.001
+#: The same where they are left to links at the very same places: they come, unless a thread is kept waiting.
+_MORE_PATIENCE = 10_000
+#: How often calls that began with the old links are looked for before they are caught.
+_LOOKS, _LOOK_SECONDS = 10, 0.01
+#: Cookies tell turns modulo 256: so many closings of links may still go on when links are exchanged.
+_MOST_CLOSING = TURNS - 3
+#: Of a cookie: the function's number.
+_FUNCTION = 0xFFFFFFFF
 
 
 class _Side(Enum):
@@ -43,34 +43,20 @@ class _Side(Enum):
     BOTH = auto()
 
 
-class _Place(NamedTuple):
-    """An instruction with a breakpoint, and the cookie that its program sees."""
+class _Link(NamedTuple):
+    """`function` is the one that a link is for which holds one place; None if it holds more."""
 
-    site: int
-    cookie: int
-
-
-class Leave(NamedTuple):
-    """A probe on an instruction by which a function is left (file offset)."""
-
-    site: int
-    tail: bool  # a jump to another function: there is no return value yet
-    condition: int | None  # x86 condition code of a conditional jump
+    descriptor: int
+    is_session: bool = False
+    function: int | None = None
 
 
-class Probe(NamedTuple):
-    """One function's probes: where its entry is seen (file offset), what identifies it, how its exits are.
+class _Catch(NamedTuple):
+    """A link that catches exits of calls of process `pid` that began in that turn."""
 
-    `returns` asks for a return probe; else `leaves` are the instructions by which it is left, of
-    which there are none where exits are not recorded. `moved` tells by how many bytes the function has
-    moved the stack pointer down before the site: none where it has a return probe, nor where it can be left.
-    """
-
-    site: int
-    cookie: int
-    returns: bool = False
-    leaves: tuple[Leave, ...] = ()
-    moved: int = 0
+    turn: int
+    pid: int
+    descriptor: int
 
 
 class Links:
@@ -83,9 +69,19 @@ class Links:
         self._programs = programs
         self._strategy = strategy
         #: By the process of their filter; those without one under None.
-        self._exits: dict[int | None, list[int]] = {}
-        self._entries: dict[int | None, list[int]] = {}
+        self._exits: dict[int | None, list[_Link]] = {}
+        self._entries: dict[int | None, list[_Link]] = {}
+        self._catches: list[_Catch] = []
+        self._closing = Closing(at_once=strategy is not Strategy.PERF)
+        #: Turns of old links that are still being closed.
+        self._leaving: list[Closing] = []
+        #: An exchange could not be finished, and its old links have to stay.
+        self._stuck = False
+        self._has_returns = False
+        self._kept: list[_Link] = []
         self._turn = 0
+        #: Of functions with return probes: file, and site.
+        self._returns: dict[int, tuple[str, int]] = {}
         #: The files that have been probed: later the recorder may not be able to open them again.
         self._files: dict[str, int] = {}
 
@@ -106,16 +102,16 @@ class Links:
                 f"a return probe in {path} would not sit where the return address is",
                 "This is a defect of funcsnoop. Record with --exit ret, or with --exit none.",
             )
-        returns = [_Place(probe.site, probe.cookie) for probe in probes if probe.returns]
+        returns = [Place(probe.site, probe.cookie) for probe in probes if probe.returns]
         if returns and pid is None and self._strategy is not Strategy.SESSION:
             raise KernelError(
                 f"return probes without a process filter need session links, not {self._strategy}",
                 "Leave --attach out, name the processes with --pid, or choose --exit ret or none.",
             )
-        leaves = [_leave(probe, leave) for probe in probes for leave in probe.leaves]
+        leaves = [leave_place(probe, leave) for probe in probes for leave in probe.leaves]
         both = {probe.site for probe in probes} & {place.site for place in leaves}
         entries = [
-            _entry(probe)
+            entry_place(probe)
             for probe in probes
             if probe.site not in both and not (probe.returns and self._strategy is Strategy.SESSION)
         ]
@@ -123,7 +119,12 @@ class Links:
         seen_entries = self._entries.setdefault(pid, [])
         try:
             file = self._held(path)
+            self._has_returns |= bool(returns)
             if self._strategy is Strategy.SESSION:
+                self._returns |= {place.cookie: (path, place.site) for place in returns}
+                if returns and self._programs.sizes.filters.budget is not None:
+                    # For `relink`: later the kernel may not let the recorder load it.
+                    self._programs.load("generic_catch", syscall.ATTACH_UPROBE_MULTI)
                 self._link(seen_exits, "generic_session", file, returns, pid, _Side.BOTH)
             else:
                 self._link(seen_exits, "generic_exit", file, returns, pid, _Side.RETURN)
@@ -148,40 +149,88 @@ class Links:
         What is entered before and left after that is seen at both sides, where the new links see them;
         nothing is seen twice. If `make` raises, all stays as it was.
         """
-        old = self._exits, self._entries
-        self._exits, self._entries = {}, {}
-        self._turn += 1
-        self._programs.set_turn(self._turn - 1, coming=self._turn)
-        try:
-            make()
-        except BaseException:
-            self._close(self._exits, self._entries)
-            self._exits, self._entries = old
-            self._turn -= 1
-            self._programs.set_turn(self._turn)
-            raise
-        before = time.monotonic_ns()
-        self._programs.set_turn(self._turn, coming=self._turn)
-        after = time.monotonic_ns()
+        old, before, after = self._change_turns(make)
         # A thread can stand between a `ret` and the return probe. One that does so for long has gone on by
         # a tail jump, say.
-        for _ in range(_PATIENCE):
-            time.sleep(_PATIENCE_SECONDS)
-            if not self._programs.has_passed_over():
-                break
-        self._close(*old)
+        self._wait_for_old(_PATIENCE)
+        self._close([*_all(old, self._kept), *self._take_catches()])
+        self._kept = []
         self._programs.set_turn(self._turn)
         return before, after
 
+    @property
+    def one_by_one(self) -> bool:
+        """Whether each function has links of its own: then `remove` takes probes out, else `relink`."""
+        return self._strategy is Strategy.PERF
+
+    @property
+    def can_remove(self) -> bool:
+        """Whether probes can be taken out of functions with links of their own while others stay: the kernel
+        takes out one at a time, and after each waits for as long as calls ask for return probes."""
+        return not self._has_returns
+
+    @property
+    def catches(self) -> bool:
+        """Whether there is something to `release`."""
+        return bool(self._catches)
+
+    @property
+    def can_relink(self) -> bool:
+        """Whether `relink` may be called now: not while too many links of turns before are being closed."""
+        self._leaving = [closing for closing in self._leaving if closing.pending]
+        return not self._stuck and len(self._leaving) < _MOST_CLOSING
+
+    def relink(self, make: Callable[[], None]) -> None:
+        """Exchange all links for those that `make` makes, which have the same probes on fewer functions.
+        Those left out must have no calls under way, and get none: nothing else is missed, or seen twice.
+
+        Needs a program that keeps the calls under way. If `make` raises, all stays as it was. `KernelError`
+        where old links must stay to the end, beside the new ones.
+        """
+        old, _, _ = self._change_turns(make, old_exits=True)
+        sessions = [link for link in old if link.is_session]
+        others = [link for link in old if not link.is_session]
+        if not self._wait_for_old(_MORE_PATIENCE):
+            raise self._keep(old)
+        self._leaving.append(Closing(at_once=True))
+        self._leaving[-1].begin(link.descriptor for link in others)
+        if sessions:
+            # Their calls go on without them.
+            try:
+                self._catch(self._turn - 1)
+            except OSError as error:
+                raise self._keep(sessions) from error
+            self._programs.set_turn(self._turn, coming=self._turn)
+            if not self._wait_for_old(_MORE_PATIENCE):
+                raise self._keep(sessions)
+            self._closing.begin(link.descriptor for link in sessions)
+        self._programs.set_turn(self._turn)
+
+    def release(self, under_way: Iterable[CallUnderWay]) -> None:
+        """Let go of what catches the exits of calls that have returned meanwhile."""
+        needed = {(call.turn, call.tgid) for call in under_way}
+        done = [catch for catch in self._catches if (catch.turn, catch.pid) not in needed]
+        self._catches = [catch for catch in self._catches if catch not in done]
+        self._closing.begin(catch.descriptor for catch in done)
+
+    def remove(self, functions: Collection[int]) -> None:
+        """Take out the probes of these functions, which have links of their own."""
+        for links in (*self._exits.values(), *self._entries.values()):
+            self._closing.begin(link.descriptor for link in links if link.function in functions)
+            links[:] = [link for link in links if link.function not in functions]
+
     def detach(self, pid: int) -> None:
         """Take out the probes that only process `pid` has."""
-        self._close({pid: self._exits.pop(pid, [])}, {pid: self._entries.pop(pid, [])})
+        self._close(_all(self._exits.pop(pid, []), self._entries.pop(pid, [])))
 
     def close(self) -> None:
         """Take all probes out. When it returns, no program of ours runs any more."""
         self._programs.end_turns()
-        exits, entries, self._exits, self._entries = self._exits, self._entries, {}, {}
-        self._close(exits, entries)
+        links = [*_all(*self._exits.values(), *self._entries.values(), self._kept), *self._take_catches()]
+        self._exits, self._entries, self._kept = {}, {}, []
+        self._close(links)
+        for closing in self._leaving:
+            closing.finish()
         while self._files:
             os.close(self._files.popitem()[1])
 
@@ -193,35 +242,74 @@ class Links:
     ) -> None:
         self.close()
 
-    def _close(self, *tables: Mapping[int | None, Sequence[int]]) -> None:
-        """Close the links of tables by process, each on a thread of its own.
+    def _change_turns(
+        self, make: Callable[[], None], *, old_exits: bool = False
+    ) -> tuple[list[_Link], int, int]:
+        """Let the links that `make` makes count, and not those that there are, which are returned; as are
+        times before and after that moment. See `Programs.set_turn` for `old_exits`."""
+        old = self._exits, self._entries
+        self._exits, self._entries = {}, {}
+        self._turn += 1
+        self._programs.set_turn(self._turn - 1, coming=self._turn)
+        try:
+            make()
+        except BaseException:
+            self._close(_all(*self._exits.values(), *self._entries.values()))
+            self._exits, self._entries = old
+            self._turn -= 1
+            self._programs.set_turn(self._turn)
+            raise
+        before = time.monotonic_ns()
+        self._programs.set_turn(self._turn, coming=self._turn, old_exits=old_exits)
+        after = time.monotonic_ns()
+        return [link for table in old for links in table.values() for link in links], before, after
 
-        The kernel (since 6.13) takes a link's breakpoints out and then waits for calls with return probes,
-        of any link. One after the other, each would wait for as long as the next ones keep asking for more.
-        Perf links it takes out one by one in any case.
+    def _wait_for_old(self, patience: int) -> bool:
+        """Give old links time for the events that new ones have left to them; whether they have seen all."""
+        for _ in range(patience):
+            time.sleep(_PATIENCE_SECONDS)
+            if not self._programs.has_passed_over():
+                return True
+        return False
 
-        A thread for which there is no memory does not begin, and its link is closed by another.
-        `threading` would wait for it for ever.
+    def _catch(self, turn: int) -> None:
+        """Have the exits seen of calls that began in `turn`, when the session links go that saw them begin.
+
+        Most return at once. For the others there are return probes without a session, which see all exits,
+        in the processes of the calls. Raises `OSError`.
         """
-        links = [link for table in tables for links in table.values() for link in links]
-        left = list(range(len(links)))
-        closed = [False] * len(links)
+        syscall.wait_for_programs()
+        for _ in range(_LOOKS):
+            calls = {call for call in self._programs.calls_under_way() if call.turn == turn}
+            if not calls:
+                return
+            time.sleep(_LOOK_SECONDS)
+        program = self._programs.load("generic_catch", syscall.ATTACH_UPROBE_MULTI)
+        places: dict[tuple[int, str], list[Place]] = {}
+        for call in calls:
+            path, site = self._returns[call.function]
+            cookie = call.function | turn << WHOLE_TURN_SHIFT
+            places.setdefault((call.tgid, path), []).append(Place(site, cookie))
+        for (pid, path), of_file in places.items():
+            with suppress(ProcessLookupError):  # its calls will not return any more
+                link = _link_multi(program, self._held(path), of_file, pid, _Side.RETURN)
+                self._catches.append(_Catch(turn, pid, link))
 
-        def take_and_close() -> None:
-            while left:
-                try:
-                    index = left.pop()
-                except IndexError:
-                    return
-                os.close(links[index])
-                closed[index] = True
+    def _keep(self, links: Iterable[_Link]) -> KernelError:
+        self._kept += links
+        self._stuck = True
+        return KernelError(
+            "events or calls that old probes are to see have not come to an end",
+            "Nothing is missing; other functions whose budget is spent cost a trap a call.",
+        )
 
-        with suppress(RuntimeError, MemoryError):
-            for _ in links[1:] if self._strategy is not Strategy.PERF else ():
-                _thread.start_new_thread(take_and_close, ())
-        take_and_close()
-        while not all(closed):
-            time.sleep(0.001)
+    def _take_catches(self) -> list[int]:
+        taken, self._catches = [catch.descriptor for catch in self._catches], []
+        return taken
+
+    def _close(self, links: Iterable[int]) -> None:
+        self._closing.begin(links)
+        self._closing.finish()
 
     def _held(self, path: str) -> str:
         if path not in self._files:
@@ -230,10 +318,10 @@ class Links:
 
     def _link(
         self,
-        links: list[int],
+        links: list[_Link],
         program: str,
         path: str,
-        places: Sequence[_Place],
+        places: Sequence[Place],
         pid: int | None,
         side: _Side = _Side.ENTRY,
     ) -> None:
@@ -243,30 +331,27 @@ class Links:
             self._link_perf(links, program, path, places, pid, side)
             return
         both = side is _Side.BOTH
-        attach_type = syscall.ATTACH_UPROBE_SESSION if both else syscall.ATTACH_UPROBE_MULTI
-        links.append(
-            syscall.link_uprobe_multi(
-                self._programs.load(program, attach_type),
-                attach_type,
-                path,
-                [place.site for place in places],
-                [place.cookie | self._turn << TURN_SHIFT for place in places],
-                pid=pid or 0,
-                on_return=side is _Side.RETURN,
-            )
-        )
+        turn = self._turn << WHOLE_TURN_SHIFT if both else self._shown_turn(program)
+        loaded = self._programs.load(program, _attach_type(side))
+        marked = [Place(place.site, place.cookie | turn) for place in places]
+        links.append(_Link(_link_multi(loaded, path, marked, pid or 0, side), is_session=both))
+
+    def _shown_turn(self, program: str) -> int:
+        """The turn as a cookie of `program` tells it, which has no room for the whole."""
+        at_leaves = program in ("generic_leave", "entry_and_leave")
+        return self._turn % TURNS << (LEAVE_TURN_SHIFT if at_leaves else TURN_SHIFT)
 
     def _link_perf(
         self,
-        links: list[int],
+        links: list[_Link],
         program: str,
         path: str,
-        places: Sequence[_Place],
+        places: Sequence[Place],
         pid: int | None,
         side: _Side,
     ) -> None:
         pmu_type, return_bit = uprobe_pmu()
-        more = self._turn << TURN_SHIFT
+        more = self._shown_turn(program)
         if side is _Side.RETURN:
             more |= (pid or 0) << OWNER_SHIFT
         loaded = self._programs.load(program)
@@ -280,27 +365,30 @@ class Links:
             )
             # The link keeps the event alive.
             try:
-                links.append(syscall.link_perf_event(loaded, event, place.cookie | more))
+                link = syscall.link_perf_event(loaded, event, place.cookie | more)
+                links.append(_Link(link, function=place.cookie & _FUNCTION))
             finally:
                 os.close(event)
 
 
-def _entry(probe: Probe) -> _Place:
-    cookie = probe.cookie | probe.moved // MOVED_UNIT << MOVED_SHIFT
-    if probe.returns:
-        cookie |= BY_RETURN
-    elif not probe.leaves:
-        cookie |= ENTRY_ONLY
-    return _Place(probe.site, cookie)
+def _all(*tables: Iterable[_Link]) -> list[int]:
+    return [link.descriptor for links in tables for link in links]
 
 
-def _leave(probe: Probe, leave: Leave) -> _Place:
-    cookie = probe.cookie
-    if leave.tail:
-        cookie |= TAIL_JUMP
-    if leave.condition is not None:
-        cookie |= CONDITIONAL | leave.condition << CONDITION_SHIFT
-    return _Place(leave.site, cookie)
+def _attach_type(side: _Side) -> int:
+    return syscall.ATTACH_UPROBE_SESSION if side is _Side.BOTH else syscall.ATTACH_UPROBE_MULTI
+
+
+def _link_multi(program: int, path: str, places: Sequence[Place], pid: int, side: _Side) -> int:
+    return syscall.link_uprobe_multi(
+        program,
+        _attach_type(side),
+        path,
+        [place.site for place in places],
+        [place.cookie for place in places],
+        pid=pid,
+        on_return=side is _Side.RETURN,
+    )
 
 
 def _explain(error: OSError, path: str, pid: int | None) -> FuncsnoopError:

@@ -29,6 +29,10 @@
 /* Twice as many levels each. */
 #define MOST_HALVINGS 17
 
+/* Of `seen_by`: the exit is seen by a return probe, so that the call may be left by a tail call, unseen. */
+#define SEEN_BY(cookie) ((u32)((cookie) >> 40))
+#define SEEN_BY_RETURN SEEN_BY(COOKIE_BY_RETURN)
+
 struct live_place {
 	u32 pid;
 	u32 level;
@@ -38,7 +42,7 @@ struct live_call {
 	u64 frame;
 	u64 start; /* CLOCK_MONOTONIC, ns */
 	u32 function;
-	u32 by_return; /* its exit is seen by a return probe: it may be left by a tail call, unseen */
+	u32 seen_by; /* the upper part of its cookie */
 	u64 args[MAX_ARGS];
 };
 
@@ -241,7 +245,7 @@ static __always_inline u32 levels_around(u32 pid, u32 level, u64 frame)
 		if (!level)
 			break;
 		call = call_at(pid, level - 1);
-		if (!call || call->frame != frame || (call->by_return && is_tail_call(frame)))
+		if (!call || call->frame != frame || (call->seen_by & SEEN_BY_RETURN && is_tail_call(frame)))
 			break;
 		level--;
 	}
@@ -349,7 +353,7 @@ static __always_inline bool enter_call(const struct sender *by, struct pt_regs *
 		return lose_call(by, frame);
 	call->frame = frame;
 	call->function = function;
-	call->by_return = !!(cookie & COOKIE_BY_RETURN);
+	call->seen_by = SEEN_BY(cookie);
 	stack->level++;
 	if (stack->level > stack->highest)
 		stack->highest = stack->level;
@@ -384,6 +388,26 @@ static __always_inline int level_left(u32 pid, u32 level, u64 frame, u64 functio
 	}
 	return -1;
 }
+
+#ifdef BUDGET
+/* Whether the innermost of the thread's calls with frames at `frame` or above is one that a session link with this
+ * cookie has seen begin. */
+static __always_inline bool is_innermost(u32 pid, u64 cookie, u64 frame)
+{
+	struct live_stack *stack = stacks.lookup(&pid);
+	struct live_call *call;
+	u32 around;
+
+	if (!stack)
+		return false;
+	around = levels_from(pid, stack->level, frame);
+	if (!around)
+		return false;
+	call = call_at(pid, around - 1);
+	return call && call->frame == frame && call->function == COOKIE_FUNCTION(cookie) &&
+	       call->seen_by == SEEN_BY(cookie | COOKIE_BY_RETURN);
+}
+#endif
 
 /* An exit of a call that is not kept: its entry was left out, or came before the recording. */
 static __always_inline void leave_unknown(const struct sender *by, struct pt_regs *ctx, enum event_type type,

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from ..errors import KernelError, PrivilegeError
 from . import syscall
-from .compile import LOSS_RING_BYTES, NAME_BYTES, Sizes, compile_program, possible_cpus, program_text
+from .compile import (
+    LOSS_RING_BYTES,
+    MAX_LIVE_CALLS,
+    MAX_LIVE_THREADS,
+    NAME_BYTES,
+    Sizes,
+    compile_program,
+    possible_cpus,
+    program_text,
+)
 from .filters import FilteredCounts
 from .layout import (
     BIRTH,
@@ -27,11 +36,13 @@ from .layout import (
     LOSS,
     PASSED_BYTES,
     TURN,
+    TURN_OLD_EXITS,
     TURN_OVER,
     event_dtype,
     live_call_dtype,
 )
 from .ring import Ring
+from .under_way import CallUnderWay, calls_on_stacks
 from .waiting import waiting_entries
 
 #: The programs that see processes and threads, and the tracepoint of each.
@@ -124,10 +135,11 @@ class Programs:
         """No probe counts from now on, and none asks for a return probe."""
         self.set_turn(TURN_OVER)
 
-    def set_turn(self, now: int, coming: int = 0) -> None:
+    def set_turn(self, now: int, coming: int = 0, *, old_exits: bool = False) -> None:
         """Let the probes count whose cookies name the turn `now`; while links are exchanged, `coming` is that
-        of the new ones, before it comes and after."""
-        value = np.array([(now, coming)], TURN).tobytes()
+        of the new ones, before it comes and after. With `old_exits` session links of the turn before still
+        count the exits of their calls."""
+        value = np.array([(now, coming | (TURN_OLD_EXITS if old_exits else 0))], TURN).tobytes()
         syscall.update_map(self._map("turn"), bytes(4), value)
 
     def has_passed_over(self) -> bool:
@@ -248,6 +260,15 @@ class Programs:
             sizes.arguments,
             now_ns - (sizes.filters.min_duration_ns or 0),
         )
+
+    def calls_under_way(self) -> list[CallUnderWay]:
+        """The calls that are kept. One that goes on all the while is among them."""
+        calls = live_call_dtype(self.sizes.arguments)
+        stacks = syscall.read_all(self._map("stacks"), 4, LIVE_STACK.itemsize, MAX_LIVE_THREADS)
+        kept = dict(
+            syscall.read_all(self._map("live_calls"), LIVE_PLACE.itemsize, calls.itemsize, MAX_LIVE_CALLS)
+        )
+        return calls_on_stacks(stacks, kept, calls)
 
     def take_spent(self) -> list[tuple[int, int]]:
         """(function, time) of those whose first call over the budget was left out since the last look."""

@@ -19,6 +19,7 @@ MAP_UPDATE_ELEM = 2
 MAP_DELETE_ELEM = 3
 MAP_GET_NEXT_KEY = 4
 PROG_LOAD = 5
+MAP_LOOKUP_BATCH = 24
 MAP_UPDATE_BATCH = 26
 OBJ_GET_INFO_BY_FD = 15
 RAW_TRACEPOINT_OPEN = 17
@@ -295,6 +296,16 @@ def open_raw_tracepoint(program: int, name: str) -> int:
     return _bpf(RAW_TRACEPOINT_OPEN, _RawTracepoint(name=ctypes.addressof(text), prog_fd=program))
 
 
+def wait_for_programs() -> None:
+    """Return when all programs on probes have ended that run now. Raises `OSError` where that cannot be had.
+
+    They run as readers of RCU, whose grace period membarrier(2) waits for.
+    """
+    everywhere = 1  # MEMBARRIER_CMD_GLOBAL
+    if _libc.syscall(ctypes.c_long(host().sys_membarrier), everywhere, 0, 0) < 0:
+        _raise_errno()
+
+
 def create_array(value_bytes: int) -> int:
     """A BPF array of one zeroed value; its file descriptor. Raises `OSError`."""
     return _bpf(
@@ -355,6 +366,39 @@ def first_key(descriptor: int, key_bytes: int) -> bytes | None:
     except FileNotFoundError:
         return None
     return key_buffer.raw
+
+
+def read_all(descriptor: int, key_bytes: int, value_bytes: int, most: int) -> list[tuple[bytes, bytes]]:
+    """Every element of a hash map of at most `most`; (key, value) pairs. Raises `OSError`.
+
+    One that is there all the time is among them, whatever else comes and goes.
+    """
+    keys = ctypes.create_string_buffer(most * key_bytes)
+    values = ctypes.create_string_buffer(most * value_bytes)
+    place = ctypes.create_string_buffer(8)
+    batch = _MapBatch(
+        out_batch=ctypes.addressof(place),
+        keys=ctypes.addressof(keys),
+        values=ctypes.addressof(values),
+        map_fd=descriptor,
+    )
+    found: list[tuple[bytes, bytes]] = []
+    more = True
+    while more:
+        batch.count = most
+        try:
+            _bpf(MAP_LOOKUP_BATCH, batch)
+        except FileNotFoundError:
+            more = False
+        found += (
+            (
+                ctypes.string_at(ctypes.addressof(keys) + i * key_bytes, key_bytes),
+                ctypes.string_at(ctypes.addressof(values) + i * value_bytes, value_bytes),
+            )
+            for i in range(batch.count)
+        )
+        batch.in_batch = batch.out_batch
+    return found
 
 
 def take_all(descriptor: int, key_bytes: int, value_bytes: int) -> list[tuple[bytes, bytes]]:

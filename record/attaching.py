@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from typing import Final
 
-from ..bpf.links import Leave, Links, Probe
-from ..errors import TargetError
+from ..bpf.links import Links
+from ..bpf.probes import Leave, Probe
+from ..errors import FuncsnoopError, TargetError
 from ..schemas.metadata import ANY_FRAME, LossWindow
 from .new_code import NewCode
 from .plan import Plan, PlannedFunction
@@ -35,6 +36,8 @@ class Attaching:
         self._filter_in_program = filter_in_program
         self._notices = notices
         self._new_code: NewCode | None = None
+        #: Functions whose probes are taken out, by cookie.
+        self._left_out: Set[int] = set()
         #: Whose exits went unseen because of an exchange.
         self.windows: list[LossWindow] = []
 
@@ -76,6 +79,26 @@ class Attaching:
             f"since then exits are seen at return instructions{unseen}"
         )
 
+    def leave_out(self, functions: Set[int]) -> bool:
+        """Take out the probes of these functions, which have no calls under way and get none. False where
+        that cannot be done now."""
+        if self._links.one_by_one:
+            if not self._links.can_remove:
+                return False
+            self._left_out = self._left_out | functions
+            self._links.remove(functions)
+            return True
+        if not self._links.can_relink:
+            return False
+        before = self._left_out
+        self._left_out = before | functions
+        try:
+            self._links.relink(self._attach_to_the_living)
+        except FuncsnoopError:
+            self._left_out = before
+            raise
+        return True
+
     def _attach_to_the_living(self) -> None:
         if self._filter_in_program:
             self._attach(self._tgids)
@@ -87,7 +110,9 @@ class Attaching:
     def _attach(self, tgids: Iterable[int]) -> None:
         """Link every module, with a filter for each of `tgids` that maps it unless the program filters."""
         for module in self._plan.modules:
-            probes = [_probe(function) for function in module.functions]
+            probes = [_probe(f) for f in module.functions if f.cookie not in self._left_out]
+            if not probes:
+                continue
             if self._filter_in_program:
                 self._links.attach(module.attach_path, probes, None)
                 continue

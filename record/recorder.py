@@ -42,6 +42,7 @@ from .probe_effect import probe_costs
 from .replan import added
 from .signals import Received, Signals
 from .so_far import SoFar, add_unsaved, count
+from .spent import Spent
 from .writer import TraceWriter
 
 _LOOK_SECONDS = 0.1
@@ -191,6 +192,7 @@ class Recorder:
         links = self._undo.enter_context(Links(self._programs, self._strategy))
         filter_in_program = self._following.filter_in_program
         self._attaching = Attaching(self._plan, links, self._tgids, filter_in_program, self._notices)
+        self._spent = Spent(self._programs, links, self._attaching, self._notices)
         self._attaching.begin()
         self._guard.check()
         self._stop_if_interrupted()
@@ -295,6 +297,7 @@ class Recorder:
             self._exchange(begin)
             if time.monotonic() >= census_due:
                 self._look_around()
+                self._spent.look(cut["cookie"] for cut in self._cuts)
                 census_due = time.monotonic() + _CENSUS_SECONDS
             self._show(
                 Progress(

@@ -13,7 +13,8 @@ from funcsnoop.bpf.compile import Sizes
 from funcsnoop.bpf.features import Strategy
 from funcsnoop.bpf.filters import Filters
 from funcsnoop.bpf.layout import LIVE_PLACE, LIVE_STACK, live_call_dtype
-from funcsnoop.bpf.links import Leave, Links, Probe
+from funcsnoop.bpf.links import Links
+from funcsnoop.bpf.probes import Leave, Probe
 from funcsnoop.bpf.program import Programs
 from funcsnoop.record.plan import make_plan
 from funcsnoop.record.target import Target

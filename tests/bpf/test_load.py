@@ -46,6 +46,8 @@ def test_every_program_loads(attach, sizes):
     attach_type = ATTACH_TYPES[attach]
     names = ["generic_entry", "generic_exit", "generic_leave", "entry_and_leave"]
     with Programs(sizes) as programs:
+        if sizes.filters.budget and attach_type:
+            names.append("generic_catch")
         for name in [*names, *(["generic_session"] if attach == "session" else [])]:
             programs.load(name, syscall.ATTACH_UPROBE_MULTI if name in names and attach_type else attach_type)
         for link in programs.watch_tasks(follow=sizes.follow):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from funcsnoop.bpf.features import Strategy
-from funcsnoop.bpf.links import Links, Probe
+from funcsnoop.bpf.links import Links
+from funcsnoop.bpf.probes import Probe
 from funcsnoop.bpf.program import Programs, Sizes
 from funcsnoop.record.plan import make_plan
 from funcsnoop.record.target import Target

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from funcsnoop.bpf.features import Strategy
-from funcsnoop.bpf.links import Links, Probe
+from funcsnoop.bpf.links import Links
+from funcsnoop.bpf.probes import Probe
 from funcsnoop.errors import KernelError
 
 
