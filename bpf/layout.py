@@ -27,6 +27,9 @@ TURN_OVER = 0xFFFFFFFF
 #: In `next`: TURN_OLD_EXITS there.
 TURN_OLD_EXITS = 1 << 31
 
+#: In the map `budgets`: SHARED_BUDGET.
+SHARED_BUDGET = 1 << 63
+
 #: The kernel puts this before each record of a ring: length with two flag bits, and page offset.
 RING_HEADER = np.dtype([("length", "<u4"), ("page_offset", "<u4")])
 BUSY = 1 << 31

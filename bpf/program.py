@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -35,6 +35,7 @@ from .layout import (
     LIVE_STACK,
     LOSS,
     PASSED_BYTES,
+    SHARED_BUDGET,
     TURN,
     TURN_OLD_EXITS,
     TURN_OVER,
@@ -269,6 +270,13 @@ class Programs:
             syscall.read_all(self._map("live_calls"), LIVE_PLACE.itemsize, calls.itemsize, MAX_LIVE_CALLS)
         )
         return calls_on_stacks(stacks, kept, calls)
+
+    def share_budgets(self, functions: Mapping[int, int]) -> None:
+        """Let calls of each function count among those of another one."""
+        if self.sizes.filters.budget is not None:
+            for function, other in functions.items():
+                value = (SHARED_BUDGET | other).to_bytes(8, sys.byteorder)
+                syscall.update_map(self._map("budgets"), function.to_bytes(4, sys.byteorder), value)
 
     def take_spent(self) -> list[tuple[int, int]]:
         """(function, time) of those whose first call over the budget was left out since the last look."""

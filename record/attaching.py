@@ -13,7 +13,7 @@ from ..errors import FuncsnoopError, TargetError
 from ..schemas.metadata import ANY_FRAME, LossWindow
 from .new_code import NewCode
 from .plan import Plan, PlannedFunction
-from .replan import added, without_returns
+from .replan import added, rows_before, without_returns
 
 
 class Attaching:
@@ -38,6 +38,8 @@ class Attaching:
         self._new_code: NewCode | None = None
         #: Functions whose probes are taken out, by cookie.
         self._left_out: Set[int] = set()
+        #: Of functions that have got another cookie, the one before.
+        self._before: dict[int, int] = {}
         #: Whose exits went unseen because of an exchange.
         self.windows: list[LossWindow] = []
 
@@ -70,6 +72,7 @@ class Attaching:
         """Take return probes out because of `danger`; `started_ns` is when the recording began."""
         self._new_code = None
         new = len(added(self._plan).functions)
+        self._before = rows_before(self._plan)
         self._plan = without_returns(self._plan)
         before, after = self._links.exchange(self._attach_to_the_living)
         self.windows.append(_unseen_exits(before, after))
@@ -110,7 +113,11 @@ class Attaching:
     def _attach(self, tgids: Iterable[int]) -> None:
         """Link every module, with a filter for each of `tgids` that maps it unless the program filters."""
         for module in self._plan.modules:
-            probes = [_probe(f) for f in module.functions if f.cookie not in self._left_out]
+            probes = [
+                _probe(function)
+                for function in module.functions
+                if self._before.get(function.cookie, function.cookie) not in self._left_out
+            ]
             if not probes:
                 continue
             if self._filter_in_program:

@@ -39,7 +39,7 @@ from .options import Options, sizes
 from .plan import Plan
 from .privileges import renounce, still_needed
 from .probe_effect import probe_costs
-from .replan import added
+from .replan import added, rows_before
 from .signals import Received, Signals
 from .so_far import SoFar, add_unsaved, count
 from .spent import Spent
@@ -135,6 +135,7 @@ class Recorder:
             )
         )
         self._programs.name_functions([(function.cookie, function.symbol) for function in functions])
+        self._programs.share_budgets(rows_before(self._plan))
         costs = probe_costs(self._plan, self._programs, self._strategy, self._notices)
         self._stop_if_interrupted()
         self._hold_command()

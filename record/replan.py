@@ -32,6 +32,12 @@ def added(plan: Plan) -> Plan:
     return _with(without_returns(plan), lambda module: (f for f in module.functions if f.cookie > most))
 
 
+def rows_before(plan: Plan) -> dict[int, int]:
+    """The cookies in `plan` of those functions, by their new ones."""
+    both = zip(plan.functions, without_returns(plan).functions, strict=True)
+    return {after.cookie: before.cookie for before, after in both if after.cookie != before.cookie}
+
+
 def _with(plan: Plan, functions: Callable[[PlannedModule], Iterator[PlannedFunction]]) -> Plan:
     modules = (replace(module, functions=tuple(functions(module))) for module in plan.modules)
     return replace(plan, modules=tuple(modules))
