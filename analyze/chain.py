@@ -2,7 +2,8 @@
 
 The walk goes from the end to the start, from seal to seal. Where no seal is, in what was being written
 when the recorder died or in damage, it looks for the next one before. A commit counts if its bytes have
-the checksum that its seal holds.
+the checksum that its seal holds. What a seal says of a commit that is damaged may be damage, too: it may have
+come from elsewhere in the file, and so commits are looked for inside of what it says as well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from ..schemas.chain import SEAL, SEAL_MAGIC
 
 _BLOCK = 1 << 20
 _LEAST_BLOCK = 1 << 10
+#: Checksums are of so many times the size of the file at most: false seals could all say of the whole file
+#: that it is their commit.
+_MOST_CHECKED = 8
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Commit:
     start: int
     end: int
     rows: int
+    checksum: int  # that its bytes should have
     intact: bool
 
     @property
@@ -35,10 +40,28 @@ class Commit:
 
 def walk(descriptor: int) -> list[Commit]:
     """The commits in file order; what stands between or after them belongs to none. Raises `OSError`."""
-    return [
-        Commit(start, end, rows, checksum_of(descriptor, start, end) == checksum)
-        for start, end, rows, checksum in seals(descriptor)
-    ][::-1]
+    end = os.fstat(descriptor).st_size
+    room = _MOST_CHECKED * end
+    found = []
+    while (seal := _last_seal(descriptor, end)) is not None:
+        start, at, rows, checksum = seal
+        checked = at - start <= room
+        room -= at - start if checked else 0
+        intact = checked and checksum_of(descriptor, start, at) == checksum
+        found.append(Commit(start, at, rows, checksum, intact))
+        end = start if intact or not checked else at
+    # Of seals that say the same start one has been copied. Where a commit is intact nothing else began.
+    by_start = {commit.start: commit for commit in found}
+    by_start |= {commit.start: commit for commit in found if commit.intact}
+    kept: list[Commit] = []
+    whole = 0
+    for _, commit in sorted(by_start.items()):
+        if commit.intact:
+            whole = commit.sealed_end
+        elif commit.start < whole:
+            continue
+        kept.append(commit)
+    return kept
 
 
 def seals(descriptor: int) -> Iterator[tuple[int, int, int, int]]:
@@ -46,18 +69,24 @@ def seals(descriptor: int) -> Iterator[tuple[int, int, int, int]]:
     checksum that it should have. Reads little of the file. Raises `OSError`.
     """
     end = os.fstat(descriptor).st_size
+    while (seal := _last_seal(descriptor, end)) is not None:
+        yield seal
+        end = seal[0]
+
+
+def _last_seal(descriptor: int, end: int) -> tuple[int, int, int, int] | None:
+    """The last seal of those that end there or before."""
     while end >= SEAL.size:
         at = end - SEAL.size
         fields = _seal(os.pread(descriptor, SEAL.size, at), at)
-        if fields is None:
-            before = _last_magic(descriptor, at)
-            if before is None:
-                return
-            end = before + SEAL.size
-            continue
-        start, rows, checksum = fields
-        yield start, at, rows, checksum
-        end = start
+        if fields is not None:
+            start, rows, checksum = fields
+            return start, at, rows, checksum
+        before = _last_magic(descriptor, at)
+        if before is None:
+            return None
+        end = before + SEAL.size
+    return None
 
 
 def _seal(raw: bytes, at: int) -> tuple[int, int, int] | None:

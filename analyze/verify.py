@@ -20,7 +20,7 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from ..schemas.chain import CHECKSUM_KEY
-from .chain import Commit, checksum_of, seals
+from .chain import Commit, checksum_of, seals, walk
 from .partial import footer_of
 
 
@@ -46,20 +46,25 @@ class Seals:
 
     def __init__(self, path: Path, footer: pq.FileMetaData) -> None:
         self._path, self._footer = path, footer
-        places = list(_places(footer))
+        self._places = list(_places(footer))
         #: A file of some kilobytes could hold a thousand million rows, all the same.
-        self._twice = any(place >= following for place, following in pairwise(places))
+        self._twice = any(place >= following for place, following in pairwise(self._places))
         with self._descriptor() as descriptor:
             found = list(seals(descriptor))[::-1]
+        self._sealed = bool(found)
+        self._lock = threading.Lock()
+        self._searched = False
+        self._arrange(found)
+
+    def _arrange(self, found: list[tuple[int, int, int, int]]) -> None:
+        """Which row group is of which commit, where these are `found`."""
         #: Start, end, rows and checksum, of those with rows, in file order.
         self._commits = [each for each in found if each[2]]
-        self._sealed = bool(found)
-        self._commit_of = [self._commit_at(place) for place in places]
+        self._commit_of = [self._commit_at(place) for place in self._places]
         self._groups_of: dict[int, list[int]] = {}
         for group, commit in enumerate(self._commit_of):
             self._groups_of.setdefault(commit, []).append(group)
         self._checked: dict[int, str | None] = {}
-        self._lock = threading.Lock()
 
     def damage_of(self, group: int) -> str | None:
         """What is wrong with a row group; None where it is as it was written. Reads the commit that it is
@@ -68,15 +73,15 @@ class Seals:
         problem = self._plain_damage()
         if problem is not None or not self._sealed:
             return problem
-        return self._damage_of_commit(self._commit_of[group])
+        return self._damage_of_group(group)
 
     def damage(self) -> str | None:
         """What is wrong with any of the rows, or with which there are. Reads all of the file."""
         problem = self._plain_damage()
         if problem is not None or not self._sealed:
             return problem
-        for commit in self._groups_of:
-            problem = problem or self._damage_of_commit(commit)
+        for group in range(len(self._places)):
+            problem = problem or self._damage_of_group(group)
         # Damaged ones `funcsnoop recover` leaves out of the footer, not of the file.
         others = set(range(len(self._commits))) - self._groups_of.keys()
         if problem is None and any(self._is_intact(commit) for commit in others):
@@ -97,18 +102,28 @@ class Seals:
             return None if has_checksum else "the checksum of its metadata is gone"
         return "the checksums of its rows are gone" if has_checksum else None
 
-    def _damage_of_commit(self, commit: int) -> str | None:
+    def _damage_of_group(self, group: int) -> str | None:
         with self._lock:
-            if commit not in self._checked:
-                self._checked[commit] = self._difference(commit)
-            return self._checked[commit]
+            problem = self._damage_of_commit(self._commit_of[group])
+            if problem is not None and not self._searched:
+                # What was recovered may hold damage, and there a seal from elsewhere, which hides commits.
+                self._searched = True
+                with self._descriptor() as descriptor:
+                    commits = [commit for commit in walk(descriptor) if commit.intact]
+                self._arrange([(each.start, each.end, each.rows, each.checksum) for each in commits])
+                problem = self._damage_of_commit(self._commit_of[group])
+            return problem
+
+    def _damage_of_commit(self, commit: int) -> str | None:
+        if commit not in self._checked:
+            self._checked[commit] = self._difference(commit)
+        return self._checked[commit]
 
     def _difference(self, commit: int) -> str | None:
         if commit < 0 or not self._is_intact(commit):
             return "some of its rows do not have the checksum that they had"
         with self._descriptor() as descriptor:
-            start, end, rows, _ = self._commits[commit]
-            own = footer_of(descriptor, Commit(start, end, rows, intact=True))
+            own = footer_of(descriptor, Commit(*self._commits[commit], intact=True))
         named = self._groups_of[commit]
         same = len(named) == own.num_row_groups and all(
             _same(own, number, self._footer, group) for number, group in enumerate(named)

@@ -22,6 +22,7 @@ from .chain import Sink, append_footer
 
 SUFFIX = ".partial"
 _CHUNK = 1 << 30
+_MAGIC = b"PAR1"
 
 
 @contextmanager
@@ -106,6 +107,7 @@ def finish_copy(
 def _finish(descriptor: int, end: int, row_groups: pq.FileMetaData, metadata: TraceMetadata) -> None:
     os.ftruncate(descriptor, end)
     try:
+        _mend_start(descriptor)
         with closing(Sink(descriptor)) as sink:
             append_footer(sink, row_groups, json.dumps(metadata).encode())
         # It takes the place of the only copy.
@@ -113,6 +115,17 @@ def _finish(descriptor: int, end: int, row_groups: pq.FileMetaData, metadata: Tr
     except BaseException:
         os.ftruncate(descriptor, end)
         raise
+
+
+def _mend_start(descriptor: int) -> None:
+    """Where the first commit is damaged the mark may be, by which readers know that a file is Parquet."""
+    if os.pread(descriptor, len(_MAGIC), 0) != _MAGIC:
+        # A descriptor that appends writes nowhere else.
+        again = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(again, _MAGIC, 0)
+        finally:
+            os.close(again)
 
 
 def _failed(output: Path, error: OSError) -> OutputError:

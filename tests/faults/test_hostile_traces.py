@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import random
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from funcsnoop.analyze.partial import open_partial
+from funcsnoop.analyze.trace import Trace
 from funcsnoop.cli.export import NAMES as EXPORTS
 from funcsnoop.cli.usage import NAMES
+from funcsnoop.errors import TraceError
+from funcsnoop.record.recovery import finish_copy
 from funcsnoop.record.writer import TraceWriter
 from funcsnoop.schemas import EVENTS, METADATA_KEY
 
@@ -76,6 +82,9 @@ VALUES = (
     "", [], {}, [[]], [None], {"a": {}}, *HOSTILE_NAMES,
 )  # fmt: skip
 
+
+#: Behind each commit of a `.partial` file.
+SEAL_BYTES = 32
 
 #: The events without dictionaries, whose order says nothing.
 PLAIN = pa.schema(
@@ -146,7 +155,33 @@ def commands(kind: str, rng: random.Random) -> list[list[str]]:
     for words in basic + (others if FULL else rng.sample(others, OTHERS)):
         form = ["--format", rng.choice(FORMATS[:4] if words[1] == "summary" else FORMATS)]
         found.append([*words, *(form if words[0] == "analyze" else [])])
-    return [*found, RECOVER] if kind == "partial" else found
+    return [RECOVER, *found] if kind == "partial" else found
+
+
+class Left(NamedTuple):
+    """What is left of a `.partial` file: which commits, their rows, and how many others are known of."""
+
+    commits: tuple[bool, ...]
+    rows: pa.Table
+    damaged: int
+
+    def what_is_wrong(self, metadata: Any) -> str | None:
+        """With what metadata say of it, be it of the file itself or of the trace that it becomes."""
+        counts, notices = metadata["counts"], metadata["notices"]
+        damaged = counts["lost"].get("damaged", 0)
+        if (counts["recorded"], damaged) != (self.rows.num_rows, self.damaged):
+            return f"counts {counts} of {self.rows.num_rows} rows, {self.damaged} damaged"
+        if counts["produced"] != counts["recorded"] + sum(counts["lost"].values()):
+            return f"counts {counts} do not add up"
+        damage = f"{self.damaged} events are missing: the part of the file that held them is damaged"
+        for text, said in (
+            ("the recording was not finished: events after its last commit are missing", True),
+            (damage, self.damaged > 0),
+            ("the function table is damaged", not self.commits[0]),
+        ):
+            if any(notice.startswith(text) for notice in notices) != said:
+                return f"says {notices}, and not just {text!r}"
+        return None
 
 
 class Mutations:
@@ -161,13 +196,26 @@ class Mutations:
         self.whole = commit(self.path, self.recording, finish=True).read_bytes()
         self.unfinished = commit(directory / "other.parquet", self.recording, finish=False)
         self.committed = self.unfinished.read_bytes()
+        ends = [found.start() + SEAL_BYTES for found in re.finditer(b"FSNPSEAL", self.committed)]
+        #: Of each commit and its seal.
+        self.places = list(pairwise([0, *ends]))
 
-    def intact(self) -> Iterator[pa.Table]:
-        """What can be recovered: any commits, each whole."""
+    def left(self) -> Left:
+        """What must come back of the `.partial` file: each commit that is what it was, with its seal."""
+        content = self.unfinished.read_bytes()
+        kept = [content[at:end] == self.committed[at:end] for at, end in self.places]
         table = self.table.cast(PLAIN)
-        parts = [table.slice(first, count) for first, count in thirds(table.num_rows)]
-        for mask in range(1 << len(parts)):
-            yield pa.concat_tables([table.slice(0, 0), *(p for i, p in enumerate(parts) if mask >> i & 1)])
+        sizes = [(0, 0), *thirds(table.num_rows)]  # the first has the function table
+        parts = [table.slice(first, size) for (first, size), keep in zip(sizes, kept, strict=True) if keep]
+        last = max((i for i, keep in enumerate(kept) if keep), default=0)
+        # The counts in a commit tell of all before it, and a seal, wherever it may be by now, of its own.
+        told = sum(
+            size
+            for i, ((_, size), (at, end)) in enumerate(zip(sizes, self.places, strict=True))
+            if i <= last or content.find(self.committed[end - SEAL_BYTES : end], at + 1) >= 0
+        )
+        rows = pa.concat_tables([table.slice(0, 0), *parts])
+        return Left(tuple(kept), rows, told - rows.num_rows)
 
     def apply(self, seed: int) -> tuple[str, Path, bool]:
         rng = random.Random(seed)
@@ -273,11 +321,12 @@ class Mutations:
 
 def test_mutations(worker: Worker, tmp_path: Path) -> None:
     mutations = Mutations(tmp_path)
-    whole, out = tmp_path / "whole.parquet", tmp_path / "out"
+    whole, out, recovered = (tmp_path / name for name in ("whole.parquet", "out", "recovered.parquet"))
     whole.write_bytes(mutations.whole)
     problems: list[str] = []
     outcomes: dict[str, list[int]] = {kind: [0, 0] for kind in KINDS}
     truth: dict[tuple[str, ...], tuple[str, bytes]] = {}
+    damages: set[tuple[bool, ...]] = set()
 
     def filled(words: list[str], path: Path) -> list[str]:
         return [word.format(trace=path, whole=whole, out=out) for word in words]
@@ -303,16 +352,40 @@ def test_mutations(worker: Worker, tmp_path: Path) -> None:
         wrong = complaint(reply)
         if wrong is None and reply.get("seconds", 0) > 10:
             wrong = f"took {reply['seconds']:.0f} s"
-        if wrong is None and reply["status"] == 0 and words == RECOVER:
-            rows = pq.read_table(io.BytesIO(content), schema=EVENTS).cast(PLAIN)
-            right = any(rows.equals(some) for some in mutations.intact())
-            wrong = None if right else "recovers what was not recorded"
         if wrong is None and reply["status"] == 0 and exact:
             wrong = None if (reply["stdout"], content) == expected(words) else "silently wrong"
         return wrong
 
+    def what_is_lost(words: list[str], reply: dict[str, Any], left: Left) -> str | None:
+        """What was committed and is whole is read, by reports and `recover`; what else there was is told."""
+        if not any(left.commits):
+            refused = "is committed" in reply["stderr"] and reply["status"] == 1
+            return None if refused else "takes it for something"
+        if words == RECOVER:
+            if reply["status"]:
+                return f"is not recovered: {reply['stderr']}"
+            with pq.ParquetFile(recovered, page_checksum_verification=True) as file:
+                rows, raw = file.read().cast(PLAIN), file.metadata.metadata[METADATA_KEY]
+            if not rows.equals(left.rows):
+                return "recovers something else"
+            metadata = json.loads(raw)
+            if not all(f"notice: {notice}\n" in reply["stderr"] for notice in metadata["notices"]):
+                return "does not tell what is missing"
+            return left.what_is_wrong(metadata)
+        if left.rows.num_rows and reply["status"]:
+            return f"is refused: {reply['stderr']}"
+        if words[0] != "analyze" or "summary" in words:
+            return None  # where it was read from is a part of these
+        (whole_one,) = worker.ask({"commands": [filled(words, recovered)]})
+        same = (whole_one["status"], whole_one["stdout"]) == (reply["status"], reply["stdout"])
+        return None if same else "is not what it is when it is recovered"
+
     for seed in range(MUTATIONS):
         kind, path, exact = mutations.apply(seed)
+        left = mutations.left() if kind == "partial" else None
+        recovered.unlink(missing_ok=True)
+        if left is not None:
+            damages.add(left.commits)
         for words in commands(kind, random.Random(seed)):
             try:
                 (reply,) = worker.ask({"commands": [filled(words, path)]})
@@ -320,7 +393,11 @@ def test_mutations(worker: Worker, tmp_path: Path) -> None:
                 problems.append(f"{seed} {kind} {' '.join(words)}: {crash}")
                 continue
             outcomes[kind][reply["status"] != 0] += 1
+            if words == RECOVER and out.exists():
+                out.rename(recovered)
             wrong = what_is_wrong(words, reply, exact)
+            if wrong is None and left is not None:
+                wrong = what_is_lost(words, reply, left)
             if wrong:
                 problems.append(f"{seed} {kind} {' '.join(words)}: {wrong}")
         try:
@@ -334,8 +411,38 @@ def test_mutations(worker: Worker, tmp_path: Path) -> None:
     # What is asked here is not answered by refusing everything, nor by looking at nothing.
     for kind in ("metadata", "events"):
         assert all(outcomes[kind]), outcomes
-    assert outcomes["partial"][0], outcomes
+    # Some lack their end, some a part before it.
+    assert any(all(kept[:-1]) and not kept[-1] for kept in damages), damages
+    assert any(kept[-1] and not all(kept) for kept in damages), damages
     assert outcomes["flipped"][1] > MUTATIONS // len(KINDS), outcomes
+
+
+def test_what_was_committed_comes_back(tmp_path: Path) -> None:
+    """Each commit that is what it was, whatever was done to the rest of the file; what lacks is told."""
+    mutations = Mutations(tmp_path)
+    damages = Counter()
+    for seed in range(10 * MUTATIONS):
+        rng = random.Random(seed)
+        path = mutations.unfinished
+        path.write_bytes(mutations.bytes(rng.choice(KINDS[:4]), mutations.committed, rng))
+        left = mutations.left()
+        damages[left.commits] += 1
+        if not any(left.commits):
+            with pytest.raises(TraceError, match=r"nothing in .* is committed"):
+                open_partial(path)
+            continue
+        found = open_partial(path)
+        with pq.ParquetFile(path, metadata=found.row_groups, page_checksum_verification=True) as file:
+            assert file.read().cast(PLAIN).equals(left.rows), (seed, left.commits)
+        assert left.what_is_wrong(found.metadata) is None, (seed, left.commits)
+        # The damage stays in the file.
+        with path.open("rb") as unfinished:
+            finish_copy(unfinished.fileno(), mutations.path, found.end, found.row_groups, found.metadata)
+        trace = Trace(mutations.path)
+        calls = trace.answers().threads["events"].sum()
+        assert (trace.rows, calls) == (left.rows.num_rows, left.rows.num_rows), (seed, left.commits)
+    # All that can be left was, also nothing.
+    assert len(damages) == 1 << len(mutations.places), damages
 
 
 def refuses(worker: Worker, path: Path, message: str) -> None:
@@ -473,7 +580,9 @@ def test_a_footer_without_its_checksums(worker: Worker, tmp_path: Path) -> None:
     refuses(worker, path, "checksum of its metadata is gone")
     path.write_bytes(whole.replace(b"FSNPSEAL", b"FSNPSEAM"))
     refuses(worker, path, "checksums of its rows are gone")
-    path.write_bytes(whole.replace(b'"host": "testhost"', b'"host": "tesshost"'))
+    # In the footer, that is: commits have spaces there.
+    assert b'"host":"testhost"' in whole
+    path.write_bytes(whole.replace(b'"host":"testhost"', b'"host":"tesshost"'))
     refuses(worker, path, "does not have the checksum")
     path.write_bytes(whole)
     serves(worker, path)

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,59 @@ def test_flipped_bits(left: Path, tmp_path: Path) -> None:
         assert symbols.items() >= {(1, "f"), (2, "g")}
         if 0 < victim < len(commits) - 1:
             assert metadata["counts"]["lost"]["damaged"] == SIZES[victim - 1]
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "t.parquet"]], ids=["in place", "a copy"])
+def test_a_damaged_start_is_no_start_of_another_file(
+    options: list[str], left: Path, tmp_path: Path, run: Any
+) -> None:
+    """Readers look for the mark of Parquet there."""
+    left.write_bytes(b"\0" * 100 + left.read_bytes()[100:])
+    assert run("recover", left, *options).status == 0
+    trace = funcsnoop.open(tmp_path / "t.parquet")
+    assert trace.latency().collect()["calls"].sum() > 0
+    assert pq.read_table(tmp_path / "t.parquet").equals(expected(SIZES))
+
+
+def test_a_seal_that_is_elsewhere_hides_nothing(left: Path, tmp_path: Path, run: Any) -> None:
+    """As where a block of the file was written at the place of another. There are commits between what the
+    seal says of where its own begins, and itself.
+    """
+    whole, commits = left.read_bytes(), commits_of(left)
+    hurt = tmp_path / "hurt.partial"
+    last = commits[-1]
+    for copied in commits:
+        seal = whole[copied.end : copied.sealed_end]
+        for place in (last.start, last.start + 1, last.end - 70, last.end):
+            damaged = bytearray(whole)
+            damaged[place : place + SEAL.size] = seal
+            # Its own is gone.
+            damaged[last.end + 20] ^= 1
+            hurt.write_bytes(damaged)
+            found = open_partial(hurt)
+            assert read(hurt).equals(expected(SIZES[:-1]))
+            # Only its own seal tells of the last commit, wherever it is.
+            told = copied == last and place > last.start and place != last.end
+            assert found.metadata["counts"]["lost"].get("damaged", 0) == (SIZES[-1] if told else 0)
+            assert balanced(found.metadata)
+            done = run("recover", hurt, "--force", "-o", "saved.parquet")
+            assert done.status == 0, done.stderr
+            # The seal is still there.
+            trace = funcsnoop.open(tmp_path / "saved.parquet")
+            assert trace.latency().collect()["calls"].sum() > 0
+            assert trace.rows == sum(SIZES[:-1])
+
+
+def test_seals_by_the_thousand_take_little_time(tmp_path: Path) -> None:
+    """Each says of all before it that it is its commit, whose checksum would be wrong."""
+    from funcsnoop.record.chain import seal
+
+    path = tmp_path / "t.partial"
+    path.write_bytes(b"".join(seal(0, 1, bytes([number % 251])) for number in range(50_000)))
+    began = time.process_time()
+    with pytest.raises(TraceError, match="nothing in"):
+        open_partial(path)
+    assert time.process_time() - began < 5
 
 
 def test_several_damages(left: Path, run: Any, tmp_path: Path) -> None:
