@@ -7,6 +7,9 @@ import typer
 from .. import __version__
 from . import analyze, doctor, export, record, recover, report, top
 from . import list as list_
+from .completion import complete_at_the_first_tab
+
+complete_at_the_first_tab()
 
 app = typer.Typer(
     help="Record every call of chosen functions in running programs, and analyse the calls.",
