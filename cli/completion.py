@@ -21,8 +21,9 @@ def first_of(values: Sequence[str]) -> Callable[[typer.Context, str], list[str]]
 
 
 def complete_at_the_first_tab() -> None:
-    """In zsh too, which loads what `--install-completion` wrote at the first Tab: Typer's script then defines its
-    function and does not call it, so that this Tab would do nothing.
+    """In zsh too, which loads what `--install-completion` wrote at that moment.
+
+    Typer's script then defines its function and does not call it, so that nothing happens.
     """
     scripts: dict[str, str] = getattr(_completion_shared, "_completion_scripts", {})
     if "loadautofunc" not in scripts.get("zsh", "loadautofunc"):
