@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -63,11 +61,15 @@ def measure(threads: int, events: int, options: Sequence[str], place: Path) -> M
     assert target.stdin
     assert target.stdout
     target.stdout.readline()
-    recorder = subprocess.Popen(
-        [FUNCSNOOP, "record", "-q", "-o", output, "-f", "hot", "--args", "1", *options, "-p", str(target.pid)]
-    )
-    while not _has_probes(recorder.pid):
-        time.sleep(0.05)
+    command = ["record", "-o", output, "-f", "hot", "--args", "1", *options, "-p", str(target.pid)]
+    recorder = subprocess.Popen([FUNCSNOOP, *command], stderr=subprocess.PIPE, text=True)
+    assert recorder.stderr
+    said = ""
+    while "recording, " not in said:
+        line = recorder.stderr.readline()
+        said += line
+        if not line:
+            raise RuntimeError(f"the recorder failed: {said}")
     time.sleep(0.5)
     before = _cpu_seconds(recorder.pid)
     time.sleep(IDLE_SECONDS)
@@ -79,7 +81,7 @@ def measure(threads: int, events: int, options: Sequence[str], place: Path) -> M
     _, status, usage = os.wait4(recorder.pid, 0)
     recorder.returncode = os.waitstatus_to_exitcode(status)
     if recorder.returncode:
-        raise RuntimeError("the recorder failed")
+        raise RuntimeError(f"the recorder failed: {recorder.stderr.read()}")
     counts = funcsnoop.open(output).metadata["counts"]
     recorded = counts["recorded"] + sum(counts["filtered"].values())
     return Measured(
@@ -90,14 +92,6 @@ def measure(threads: int, events: int, options: Sequence[str], place: Path) -> M
         bytes_per_event=output.stat().st_size / max(1, counts["recorded"]),
         idle_cpu_percent=100 * (begin - before) / IDLE_SECONDS,
     )
-
-
-def _has_probes(pid: int) -> bool:
-    text = ""
-    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
-            text += info.read_text()
-    return re.search(r"^link_type:\s+uprobe", text, re.MULTILINE) is not None
 
 
 def _cpu_seconds(pid: int) -> float:
