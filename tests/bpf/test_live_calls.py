@@ -49,10 +49,24 @@ def test_threads_that_end_inside_of_calls(build, record, option):
     assert sum(n for (_, _, status), n in statuses(trace).items() if status == "unwound") > THREADS
 
 
-def test_nothing_stays_of_threads_that_have_ended(build, wait_for):
+@pytest.mark.parametrize(
+    ("filters", "most"),
+    [
+        (Filters(spans=True), 500),
+        (Filters(min_duration_ns=3_600_000_000_000), 500),
+        (Filters(max_depth=80), 80),
+        (Filters(max_depth=CLEARED), CLEARED),
+        (Filters(sample=1, max_depth=90), 90),
+        (Filters(budget=1 << 20), 500),
+        # Of what is left out, nothing is kept either.
+        (Filters(budget=1), 1),
+    ],
+    ids=["spans", "slow", "depth", "what the kernel clears", "sample", "budget", "spent"],
+)
+def test_nothing_stays_of_threads_that_have_ended(build, wait_for, filters, most):
     """But for the levels past those that the kernel clears away itself, which the recorder is told of."""
     program = build("ends.c", *FLAGS)
-    sizes = Sizes(filters=Filters(spans=True), arguments=0)
+    sizes = Sizes(filters=filters, arguments=0)
     with ExitStack() as undo:
         programs = undo.enter_context(Programs(sizes))
         for link in programs.watch_tasks(follow=False):
@@ -71,7 +85,7 @@ def test_nothing_stays_of_threads_that_have_ended(build, wait_for):
         stacks = programs._map("stacks")
         kept = programs._map("live_calls")
         wait_for(lambda: not syscall.take_all(stacks, 4, LIVE_STACK.itemsize))
-        deeper = sum(max(0, 3 + number % 97 - CLEARED) for number in range(THREADS))
+        deeper = sum(max(0, min(most, 3 + number % 97) - CLEARED) for number in range(THREADS))
         place, call = LIVE_PLACE.itemsize, live_call_dtype(0).itemsize
         taken = syscall.take_all(kept, place, call)
         assert len(taken) == deeper
