@@ -1,4 +1,4 @@
-"""What the kernel side leaves out, or sends late: macros of `live_calls.bpf.h`."""
+"""What the kernel side leaves out, or sends late: macros of `filters.bpf.h`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@
 #include "send.bpf.h"
 #include "turn.bpf.h"
 #ifdef LIVE_CALLS
-#include "live_calls.bpf.h"
+#include "filters.bpf.h"
 #endif
 #include "tasks.bpf.h"
 #ifdef REG_FLAGS

@@ -58,7 +58,7 @@
  * EVENT_NAME      copy the function's name into each event (layout "full"; without it, "lean")
  * ALL_PROCESSES   no process filter, but not the process RECORDER_TGID
  * FOLLOW          processes that a followed one forks are followed too
- * LIVE_CALLS      keep the calls that each thread is in, for the filters that live_calls.bpf.h lists
+ * LIVE_CALLS      keep the calls that each thread is in, for the filters that filters.bpf.h lists
  * PIDNS_DEV, PIDNS_INO
  *                 the recorder's pid namespace, where it is not the root one: ids are filtered and
  *                 reported as they are there

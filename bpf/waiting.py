@@ -1,4 +1,4 @@
-"""Entries that wait in the maps of `live_calls.bpf.h` for the ends of their calls."""
+"""Entries that wait for the ends of their calls, out of the maps of `live_calls.bpf.h`."""
 
 from __future__ import annotations
 
