@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import typer
 
 from .. import __version__
+from ..printable import printable
 from . import analyze, doctor, export, record, recover, report, top
 from . import list as list_
 from .completion import complete_at_the_first_tab
 
 complete_at_the_first_tab()
+
+
+def _show_in_two_lines(error: Any, file: Any = None) -> None:
+    """As all other errors are: what is wrong, and what to do."""
+    message = " ".join(error.format_message().split())
+    command = error.ctx.command_path if error.ctx else "funcsnoop"
+    sys.stderr.write(f"funcsnoop: {printable(message[:1].lower() + message[1:].removesuffix('.'))}\n")
+    sys.stderr.write(f"  `{command} --help` shows what there is\n")
+
+
+# Typer makes these errors, and has no other place to say how they look.
+typer.BadParameter.__bases__[0].show = _show_in_two_lines  # type: ignore[attr-defined]
 
 app = typer.Typer(
     help="Record every call of chosen functions in running programs, and analyse the calls.",

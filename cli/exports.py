@@ -85,7 +85,9 @@ def write_csv(frames: Iterable[pl.DataFrame], schema: pa.Schema, out: BinaryIO) 
     """Comma-separated with a header; null is empty, lists are JSON, control characters are escaped."""
     out.write(",".join(schema.names).encode() + b"\n")
     for frame in frames:
-        _flat(frame).write_csv(out, include_header=False)
+        for block in frame.iter_slices(_BLOCK):
+            # Polars, given `out`, has an error of its own for a reader that has left.
+            out.write(_flat(block).write_csv(include_header=False).encode())
 
 
 def write_markdown(frames: Iterable[pl.DataFrame], schema: pa.Schema, out: BinaryIO) -> None:

@@ -13,14 +13,17 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from funcsnoop import schemas
+from funcsnoop.cli.exports import FORMATS
 from funcsnoop.cli.present import fenced
 from funcsnoop.schemas.summary import Summary
 
@@ -316,7 +319,8 @@ def test_sort_and_top(run: Run, trace: Path) -> None:
         (["callgraph", "--focus", "prase"], 2, "near it: parse"),
         (["callgraph", "--depth", "2", "--format", "csv"], 2, "for what is drawn"),
         (["args", "--as", "f:arg0"], 2, "write it as FUNC:arg0=i32"),
-        (["latency", "--top", "0"], 2, ""),
+        (["latency", "--top", "0"], 2, "`funcsnoop analyze --help`"),
+        (["latency", "--nosuch"], 2, "no such option: --nosuch"),
         (["latency", "-o", "trace.parquet"], 1, "--force"),
         (["latency", "-o", "no/such/dir"], 1, "cannot be written"),
     ],
@@ -329,8 +333,7 @@ def test_bad_usage_is_two_lines(
     assert done.status == status
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    if message:
-        assert done.stderr.count("\n") == 2
+    assert done.stderr.count("\n") == 2
     assert (done.stdout, trace.read_bytes()) == ("", before)
 
 
@@ -369,6 +372,19 @@ def test_a_reader_that_leaves_early(trace: Path) -> None:
     assert done.stdout.count("\n") == 2
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("form", MACHINE_FORMATS)
+def test_a_reader_that_leaves_at_any_moment(form: str) -> None:
+    """All formats meet the same error then, which `main` knows."""
+    ours, theirs = os.pipe()
+
+    def frames() -> Iterator[pl.DataFrame]:
+        os.close(ours)
+        yield pl.DataFrame({"pid": [7]}, {"pid": pl.UInt32})
+
+    with open(theirs, "wb", buffering=0) as out, pytest.raises(BrokenPipeError):
+        FORMATS[form].write(frames(), pa.schema([pa.field("pid", pa.uint32())]), out)
 
 
 def in_terminal(columns: int, *arguments: str | Path) -> str:
