@@ -62,3 +62,28 @@ def test_spent_functions_cost_nothing(build, run, tmp_path, way):
     assert set(cuts) == spent
     for name, time in cuts.items():
         assert calls.filter(pl.col("name") == name)["start"].max() < time
+
+
+@pytest.mark.attach("session")
+def test_processes_that_are_followed_share_a_budget(build, run, tmp_path):
+    """Their calls under way are caught in each of them."""
+    program = build("spends.c", "-O1", "-pthread")
+    shell = f"{program} {BUDGET} 2 & {program} {BUDGET} 2 & wait"
+    options = ["--attach", "session", "--exit", "return", "--follow", "--budget", str(2 * BUDGET)]
+    done = run("record", *options, "-f", f"{program}:{NAMES}", "--", "sh", "-c", shell)
+    assert done.status == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [float(words[1]) >= 10 for words in lines if words[0] == "faster"] == [True] * 4
+    made = [list(map(int, words[1:])) for words in lines if words[0] == "calls"]
+
+    trace = funcsnoop.open(tmp_path / "trace.parquet")
+    assert trace.metadata["counts"]["lost"] == {"buffer": 0}
+    calls = trace.calls().select(pl.col("name", "status").cast(pl.String)).collect()
+    assert set(calls["status"]) == {"complete"}
+    names = calls["name"].str.strip_chars_end("01234567")
+    hot = calls.filter(pl.col("name").is_in(["both", "hot0", "hot1"]))
+    assert dict(hot.group_by("name").len().iter_rows()) == dict.fromkeys(["both", "hot0", "hot1"], 2 * BUDGET)
+    steadies = sum(steady for *both, _ in made for steady in both)
+    others = {name: (names == name).sum() for name in ("steady", "inner", "visit", "climb", "main")}
+    visits = sum(visits for *_, visits in made)
+    assert others == {"steady": steadies, "inner": steadies, "visit": visits, "climb": 2 * 3, "main": 2}
