@@ -5,20 +5,19 @@ One link holds a whole module where the kernel has such links; there is one for 
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from enum import Enum, auto
 from types import TracebackType
 from typing import NamedTuple
 
-from ..errors import FuncsnoopError, KernelError, PrivilegeError, TargetError
+from ..errors import KernelError
 from . import syscall
 from .closing import Closing
 from .features import Strategy, uprobe_pmu
 from .layout import LEAVE_TURN_SHIFT, OWNER_SHIFT, TURN_SHIFT, TURNS, WHOLE_TURN_SHIFT
+from .link import Link, Side, attach_type, explain, link_multi
 from .probes import Place, Probe, entry_place, leave_place
 from .program import Programs
 from .under_way import CallUnderWay
@@ -27,28 +26,15 @@ from .under_way import CallUnderWay
 _PATIENCE, _PATIENCE_SECONDS = 100, 0.001
 #: The same where they are left to links at the very same places: they come, unless a thread is kept waiting.
 _MORE_PATIENCE = 10_000
+#: A thread that comes to a place when the new links are not there yet, and goes on when it is no longer the
+#: old ones' turn, is seen by neither. It is on its way for a microsecond, or while others run in its place.
+_SETTLE_SECONDS = 0.1
 #: How often calls that began with the old links are looked for before they are caught.
 _LOOKS, _LOOK_SECONDS = 10, 0.01
 #: Cookies tell turns modulo 256: so many closings of links may still go on when links are exchanged.
 _MOST_CLOSING = TURNS - 3
 #: Of a cookie: the function's number.
 _FUNCTION = 0xFFFFFFFF
-
-
-class _Side(Enum):
-    """Where the kernel runs a program of a link."""
-
-    ENTRY = auto()  # at the instruction
-    RETURN = auto()  # when the function that is entered there returns
-    BOTH = auto()
-
-
-class _Link(NamedTuple):
-    """`function` is the one that a link is for which holds one place; None if it holds more."""
-
-    descriptor: int
-    is_session: bool = False
-    function: int | None = None
 
 
 class _Catch(NamedTuple):
@@ -69,8 +55,8 @@ class Links:
         self._programs = programs
         self._strategy = strategy
         #: By the process of their filter; those without one under None.
-        self._exits: dict[int | None, list[_Link]] = {}
-        self._entries: dict[int | None, list[_Link]] = {}
+        self._exits: dict[int | None, list[Link]] = {}
+        self._entries: dict[int | None, list[Link]] = {}
         self._catches: list[_Catch] = []
         self._closing = Closing(at_once=strategy is not Strategy.PERF)
         #: Turns of old links that are still being closed.
@@ -78,7 +64,7 @@ class Links:
         #: An exchange could not be finished, and its old links have to stay.
         self._stuck = False
         self._has_returns = False
-        self._kept: list[_Link] = []
+        self._kept: list[Link] = []
         self._turn = 0
         #: Of functions with return probes: file, and site.
         self._returns: dict[int, tuple[str, int]] = {}
@@ -125,16 +111,16 @@ class Links:
                 if returns and self._programs.sizes.filters.budget is not None:
                     # For `relink`: later the kernel may not let the recorder load it.
                     self._programs.load("generic_catch", syscall.ATTACH_UPROBE_MULTI)
-                self._link(seen_exits, "generic_session", file, returns, pid, _Side.BOTH)
+                self._link(seen_exits, "generic_session", file, returns, pid, Side.BOTH)
             else:
-                self._link(seen_exits, "generic_exit", file, returns, pid, _Side.RETURN)
+                self._link(seen_exits, "generic_exit", file, returns, pid, Side.RETURN)
             others = [place for place in leaves if place.site not in both]
             self._link(seen_exits, "generic_leave", file, others, pid)
             at_once = [place for place in leaves if place.site in both]
             self._link(seen_entries, "entry_and_leave", file, at_once, pid)
             self._link(seen_entries, "generic_entry", file, entries, pid)
         except OSError as error:
-            raise _explain(error, path, pid) from None
+            raise explain(error, path, pid) from None
 
     def load(self, *, leaves: bool) -> None:
         """Load what `attach` will need without return probes: later the kernel may not let the recorder."""
@@ -200,6 +186,7 @@ class Links:
                 self._catch(self._turn - 1)
             except OSError as error:
                 raise self._keep(sessions) from error
+            time.sleep(_SETTLE_SECONDS)
             self._programs.set_turn(self._turn, coming=self._turn)
             if not self._wait_for_old(_MORE_PATIENCE):
                 raise self._keep(sessions)
@@ -244,7 +231,7 @@ class Links:
 
     def _change_turns(
         self, make: Callable[[], None], *, old_exits: bool = False
-    ) -> tuple[list[_Link], int, int]:
+    ) -> tuple[list[Link], int, int]:
         """Let the links that `make` makes count, and not those that there are, which are returned; as are
         times before and after that moment. See `Programs.set_turn` for `old_exits`."""
         old = self._exits, self._entries
@@ -259,6 +246,8 @@ class Links:
             self._turn -= 1
             self._programs.set_turn(self._turn)
             raise
+        if old_exits:
+            time.sleep(_SETTLE_SECONDS)
         before = time.monotonic_ns()
         self._programs.set_turn(self._turn, coming=self._turn, old_exits=old_exits)
         after = time.monotonic_ns()
@@ -292,10 +281,10 @@ class Links:
             places.setdefault((call.tgid, path), []).append(Place(site, cookie))
         for (pid, path), of_file in places.items():
             with suppress(ProcessLookupError):  # its calls will not return any more
-                link = _link_multi(program, self._held(path), of_file, pid, _Side.RETURN)
+                link = link_multi(program, self._held(path), of_file, pid, Side.RETURN)
                 self._catches.append(_Catch(turn, pid, link))
 
-    def _keep(self, links: Iterable[_Link]) -> KernelError:
+    def _keep(self, links: Iterable[Link]) -> KernelError:
         self._kept += links
         self._stuck = True
         return KernelError(
@@ -318,23 +307,23 @@ class Links:
 
     def _link(
         self,
-        links: list[_Link],
+        links: list[Link],
         program: str,
         path: str,
         places: Sequence[Place],
         pid: int | None,
-        side: _Side = _Side.ENTRY,
+        side: Side = Side.ENTRY,
     ) -> None:
         if not places:
             return
         if self._strategy is Strategy.PERF:
             self._link_perf(links, program, path, places, pid, side)
             return
-        both = side is _Side.BOTH
+        both = side is Side.BOTH
         turn = self._turn << WHOLE_TURN_SHIFT if both else self._shown_turn(program)
-        loaded = self._programs.load(program, _attach_type(side))
+        loaded = self._programs.load(program, attach_type(side))
         marked = [Place(place.site, place.cookie | turn) for place in places]
-        links.append(_Link(_link_multi(loaded, path, marked, pid or 0, side), is_session=both))
+        links.append(Link(link_multi(loaded, path, marked, pid or 0, side), is_session=both))
 
     def _shown_turn(self, program: str) -> int:
         """The turn as a cookie of `program` tells it, which has no room for the whole."""
@@ -343,16 +332,16 @@ class Links:
 
     def _link_perf(
         self,
-        links: list[_Link],
+        links: list[Link],
         program: str,
         path: str,
         places: Sequence[Place],
         pid: int | None,
-        side: _Side,
+        side: Side,
     ) -> None:
         pmu_type, return_bit = uprobe_pmu()
         more = self._shown_turn(program)
-        if side is _Side.RETURN:
+        if side is Side.RETURN:
             more |= (pid or 0) << OWNER_SHIFT
         loaded = self._programs.load(program)
         for place in places:
@@ -361,52 +350,15 @@ class Links:
                 path,
                 place.site,
                 pid=pid or -1,
-                return_bit=return_bit if side is _Side.RETURN else None,
+                return_bit=return_bit if side is Side.RETURN else None,
             )
             # The link keeps the event alive.
             try:
                 link = syscall.link_perf_event(loaded, event, place.cookie | more)
-                links.append(_Link(link, function=place.cookie & _FUNCTION))
+                links.append(Link(link, function=place.cookie & _FUNCTION))
             finally:
                 os.close(event)
 
 
-def _all(*tables: Iterable[_Link]) -> list[int]:
+def _all(*tables: Iterable[Link]) -> list[int]:
     return [link.descriptor for links in tables for link in links]
-
-
-def _attach_type(side: _Side) -> int:
-    return syscall.ATTACH_UPROBE_SESSION if side is _Side.BOTH else syscall.ATTACH_UPROBE_MULTI
-
-
-def _link_multi(program: int, path: str, places: Sequence[Place], pid: int, side: _Side) -> int:
-    return syscall.link_uprobe_multi(
-        program,
-        _attach_type(side),
-        path,
-        [place.site for place in places],
-        [place.cookie for place in places],
-        pid=pid,
-        on_return=side is _Side.RETURN,
-    )
-
-
-def _explain(error: OSError, path: str, pid: int | None) -> FuncsnoopError:
-    match error.errno:
-        case errno.EPERM | errno.EACCES:
-            return PrivilegeError(
-                f"the kernel does not let this user probe {path}",
-                "Run as root; perf links need CAP_SYS_ADMIN besides CAP_BPF and CAP_PERFMON.",
-            )
-        case errno.ESRCH:
-            return TargetError(f"process {pid} has gone", "Start it again and give its new id.")
-        case errno.EMFILE | errno.ENFILE:
-            return KernelError(
-                "too many open files for one link per function",
-                "Raise `ulimit -n`, or trace fewer functions.",
-            )
-        case _:
-            return KernelError(
-                f"the kernel refuses to probe {path}: {error.strerror}",
-                "Run `funcsnoop doctor`, or try another way with --attach multi or --attach perf.",
-            )
