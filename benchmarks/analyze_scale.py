@@ -190,15 +190,21 @@ def metadata(
     }
 
 
+#: Before its end each says how much memory it took: wait4 tells of who started it, too.
+PEAK = """
+import atexit, os, re, sys
+fd = int(sys.argv.pop())
+said = lambda: os.write(fd, re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1].encode())
+atexit.register(said)
+"""
 ONE_PASS = """
-import sys
 from funcsnoop.analyze.effort import Effort
 from funcsnoop.analyze.trace import Trace
 trace = Trace(sys.argv[1], Effort(cache=False))
 values = trace.arguments().collect()
 assert len(trace.latency().collect()) and len(trace.callgraph().collect()) and len(values)
 """
-COMMAND = "import sys; from funcsnoop.cli import main; sys.argv[0] = 'funcsnoop'; main()"
+COMMAND = "from funcsnoop.cli import main; sys.argv[0] = 'funcsnoop'; main()"
 
 
 def run(report: str, trace: Path) -> tuple[float, float, float]:
@@ -208,14 +214,23 @@ def run(report: str, trace: Path) -> tuple[float, float, float]:
     else:
         form = "json" if report == "summary" else "parquet"
         arguments = [COMMAND, "analyze", report, str(trace), "--format", form, "--no-cache"]
+    code, *rest = arguments
+    told, tells = os.pipe()
     started = time.perf_counter()
     child = subprocess.Popen(
-        [sys.executable, "-c", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", PEAK + code, *rest, str(tells)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[tells],
     )
+    os.close(tells)
     _, status, usage = os.wait4(child.pid, 0)
+    taken = time.perf_counter() - started
     child.returncode = os.waitstatus_to_exitcode(status)
+    with open(told) as said:
+        peak = said.read()
     assert child.returncode == 0, report
-    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
+    return taken, usage.ru_utime + usage.ru_stime, int(peak) * 1024 / 1e6
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ class SitePolicy(StrEnum):
 
 CommandLine = Annotated[
     list[str] | None,
-    typer.Argument(metavar="COMMAND ARG", help="Start this and record it to its end."),
+    typer.Argument(metavar="[COMMAND [ARG]...]", help="Start this and record it to its end."),
 ]
 Functions = Annotated[
     list[str] | None,
