@@ -128,8 +128,9 @@ def sizes(rounds: int) -> Samples:
         for name, (spec, command) in sites.workloads(Path(place)).items():
             for current in range(rounds):
                 say(f"round {current + 1} of {rounds}: {name}")
-                size, events, lost = sites.recorded(spec, command, Path(place))
-                samples.setdefault(f"{name}, {events:,} events", []).append(size / events)
+                size, columns, events, lost = sites.recorded(spec, command, Path(place))
+                samples.setdefault(name, []).append(size / events)
+                samples.setdefault(f"{name}: the columns alone", []).append(columns / events)
                 if lost:
                     raise RuntimeError(f"{name}: {lost} events lost")
     return samples

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 
 import funcsnoop
 from funcsnoop.record.plan import PlannedFunction, make_plan
@@ -75,14 +76,18 @@ def shares(spec: str, command: Sequence[str], directory: Path) -> list[str]:
     return cells
 
 
-def recorded(spec: str, command: Sequence[str], directory: Path) -> tuple[int, int, int]:
-    """Bytes, events and losses of a recording with all arguments and return values."""
+def recorded(spec: str, command: Sequence[str], directory: Path) -> tuple[int, int, int, int]:
+    """Bytes of the file and of its columns, events and losses of a recording with all arguments and return
+    values."""
     trace = directory / "all.parquet"
     recorder = Path(sys.executable).with_name("funcsnoop")
     options = ["-q", "--force", "-o", trace, "-f", spec, "--buffer", "64M"]
     subprocess.run([recorder, "record", *options, "--", *command], check=True, stdout=subprocess.DEVNULL)
     counts = funcsnoop.open(trace).metadata["counts"]
-    return trace.stat().st_size, counts["recorded"], sum(counts["lost"].values())
+    footer = pq.read_metadata(trace)
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    columns = sum(group.column(i).total_compressed_size for group in groups for i in range(group.num_columns))
+    return trace.stat().st_size, columns, counts["recorded"], sum(counts["lost"].values())
 
 
 def _share(functions: Sequence[PlannedFunction], weight: Callable[[PlannedFunction], int]) -> str:
