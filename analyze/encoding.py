@@ -14,9 +14,13 @@ from ..schemas import TraceMetadata
 from .arrays import Addresses, Codes, Flags
 
 
-def buffers(column: pa.ChunkedArray[Any]) -> tuple[NDArray[Any], NDArray[np.uint8] | None, int]:
-    """The values of a column of numbers; where there are nulls, the bitmap, and which bit is the first."""
-    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def whole(column: pa.ChunkedArray[Any]) -> pa.Array[Any]:
+    """A column in one piece."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def buffers(array: pa.Array[Any]) -> tuple[NDArray[Any], NDArray[np.uint8] | None, int]:
+    """The values of an array of numbers; where there are nulls, the bitmap, and which bit is the first."""
     validity, data = array.buffers()
     kind = np.dtype(str(array.type))  # Arrow's own conversion would import pandas
     values = np.frombuffer(data, kind, len(array), array.offset * kind.itemsize)
@@ -27,13 +31,13 @@ def buffers(column: pa.ChunkedArray[Any]) -> tuple[NDArray[Any], NDArray[np.uint
 
 def is_entry(column: pa.ChunkedArray[Any]) -> Flags:
     """Whether each value of the column `type` is `entry`."""
-    encoded = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    encoded = whole(column)
     if not pa.types.is_dictionary(encoded.type):
         encoded = encoded.dictionary_encode()
     kinds = encoded.dictionary.to_pylist()
     if not len(encoded) or "entry" not in kinds:
         return np.zeros(len(encoded), np.bool_)
-    found: Flags = buffers(pa.chunked_array([encoded.indices]))[0] == kinds.index("entry")
+    found: Flags = buffers(encoded.indices)[0] == kinds.index("entry")
     return found
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..schemas import VALUES, TraceMetadata
 from .arrays import Ints
 from .correction import Costs
-from .encoding import buffers, is_entry
+from .encoding import buffers, is_entry, whole
 from .incarnations import Incarnations
 from .losses import LossWindows, ThreadLosses
 from .native import Struct, Walk
@@ -149,10 +149,10 @@ def as_batch(events: pa.Table, first_row: int) -> Struct:
     columns = {"entry": is_entry(events["type"]).view(np.uint8)}
     offsets = {}
     for name in NEEDS[1:]:
-        columns[name], _, _ = buffers(events[name])
+        columns[name], _, _ = buffers(whole(events[name]))
     for position, name in enumerate(VALUES):
         if name in events.column_names:
-            value, valid, offset = buffers(events[name])
+            value, valid, offset = buffers(whole(events[name]))
             columns[f"value{position}"] = value
             if valid is not None:
                 columns[f"valid{position}"] = valid

@@ -116,7 +116,6 @@ def record(
         check_limits,
         check_ring_bytes,
         default_ring_bytes,
-        modest_arrow,
     )
 
     environment = dict(os.environ) if as_root else callers_environment(os.environ)
@@ -165,8 +164,7 @@ def record(
             compiling.begin(
                 sizes(options, everything=target.everything, processes=len(target.pids), functions=guess)
             )
-        with modest_arrow():
-            privileges.import_without("numpy", *(() if dry_run else ("pyarrow", "pyarrow.parquet")))
+        privileges.import_without("numpy", *(() if dry_run else ("pyarrow", "pyarrow.parquet")))
         from ..record.plan import make_plan
 
         plan = make_plan(

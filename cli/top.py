@@ -91,13 +91,12 @@ def top(
         )
     from ..record import privileges
     from ..record.caller import callers_environment
-    from ..record.memory import FROM_THE_START, check_limits, check_ring_bytes, modest_arrow
+    from ..record.memory import FROM_THE_START, check_limits, check_ring_bytes
 
     check_limits(FROM_THE_START)
     environment = None if as_root else callers_environment(os.environ)
     root = privileges.become_invoking_user(as_root=as_root)
-    with modest_arrow():
-        privileges.import_without("numpy", "pyarrow", "pyarrow.parquet", "rich.live")
+    privileges.import_without("numpy", "pyarrow", "pyarrow.parquet", "rich.live")
     from ..record.live import LiveCalls
     from ..record.options import Options
     from ..record.plan import make_plan

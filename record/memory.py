@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,6 @@ DEFAULT_RING_BYTES: Final = 16 << 20
 #: process without a word.
 FROM_THE_START: Final = (800 << 20, 240 << 20)
 TO_RECORD: Final = (400 << 20, 120 << 20)
-_POOL: Final = "ARROW_DEFAULT_MEMORY_POOL"
 _GROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -36,23 +34,6 @@ def check_limits(needed: tuple[int, int]) -> None:
                 f"takes {least >> 20}",
                 f"Raise the limit, ulimit -{letter} unlimited, or record fewer functions.",
             )
-
-
-@contextmanager
-def modest_arrow() -> Iterator[None]:
-    """Import PyArrow inside, so that it takes memory from the system as it needs it.
-
-    Its own pool reserves a gigabyte at once, which leaves nothing to the rest of a process with a limit. For
-    a few large buffers a second the system is as fast.
-    """
-    before = os.environ.get(_POOL)
-    os.environ[_POOL] = before or "system"
-    try:
-        yield
-    finally:
-        # Commands that are started are not to see it.
-        if before is None:
-            del os.environ[_POOL]
 
 
 def default_ring_bytes() -> int:

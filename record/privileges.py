@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -22,6 +22,11 @@ from .caller import caller, cannot_be
 
 _PR_SET_KEEPCAPS: Final = 8
 _CAPABILITY_VERSION_3: Final = 0x20080522
+#: For the packages that are imported, unless the user has set these. Arrow's own pool reserves a gigabyte
+#: at once, which leaves nothing to the rest of a process with a limit; for a few large buffers a second the
+#: system is as fast. NumPy's linear algebra, which nothing here uses, starts a thread for each processor,
+#: which spins.
+_WHILE_IMPORTING: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -158,24 +163,23 @@ def import_without(*modules: str) -> None:
                 importlib.import_module(module)
 
     thread = threading.Thread(target=import_them)
-    with _no_blas_threads():
+    with _defaults(_WHILE_IMPORTING):
         thread.start()
         thread.join()
 
 
 @contextmanager
-def _no_blas_threads() -> Iterator[None]:
-    """NumPy's linear algebra, which nothing here uses, starts a thread for each processor, which spins."""
-    name = "OPENBLAS_NUM_THREADS"
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = "1"
+def _defaults(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables that hold inside, where the user has not set them."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: before[name] or value for name, value in values.items()})
     try:
         yield
     finally:
-        # What is traced has the environment that it would have.
-        del os.environ[name]
+        # Commands that are started have the environment that they would have.
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
 
 
 def _to_import() -> frozenset[Capability]:
